@@ -1,0 +1,74 @@
+"""The server: a small FastAPI app for the three clients to call.
+
+Start it with `uvicorn main:app` (http://127.0.0.1:8000, documentation on /docs),
+while you edit it with `uvicorn main:app --reload`, and to measure with
+`uvicorn main:app --no-access-log`.
+
+Set LATENCY_MS in the environment to make each answer wait that many
+milliseconds, as a slow network or database would.
+"""
+
+import asyncio
+import math
+import os
+import random
+import string
+import sys
+
+from fastapi import Depends, FastAPI
+from pydantic import BaseModel
+
+
+def read_latency() -> float:
+    """Return the simulated latency in seconds; stop the start if it makes no sense."""
+    text = os.environ.get("LATENCY_MS") or "0"
+    try:
+        milliseconds = float(text)
+    except ValueError:
+        milliseconds = math.nan
+    if not 0 <= milliseconds < math.inf:
+        sys.exit(f"LATENCY_MS must be a number of milliseconds, 0 or more, not {text!r}")
+    return milliseconds / 1000
+
+
+LATENCY = read_latency()
+
+
+async def simulate_latency() -> None:
+    """Hold the answer back; other requests are served meanwhile."""
+    await asyncio.sleep(LATENCY)
+
+
+class RandomData(BaseModel):
+    """Five random lowercase ASCII letters."""
+
+    data: str
+
+
+class Item(BaseModel):
+    """The item that was asked for."""
+
+    item_id: int
+
+
+app = FastAPI(
+    title="Python concurrency: async, threads, blocking",
+    description="A small server to call with asyncio, with threads and one request at a time.",
+    version="1.0.0",
+    # To look for OpenTelemetry takes about a tenth of each answer's time, and nobody listens here.
+    telemetry={"tracing": False, "metrics": False, "logs": False},
+    # Left out when there is nothing to wait for, so that it costs nothing.
+    dependencies=[Depends(simulate_latency)] if LATENCY else None,
+)
+
+
+@app.get("/")
+async def read_root() -> RandomData:
+    """Answer with five random letters, different each time."""
+    return RandomData(data="".join(random.choices(string.ascii_lowercase, k=5)))
+
+
+@app.get("/items/{item_id}")
+async def read_item(item_id: int) -> Item:
+    """Answer with the id that was asked for."""
+    return Item(item_id=item_id)
