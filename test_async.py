@@ -1,0 +1,138 @@
+"""Ask for every item with asyncio and aiohttp: many requests in flight, on one thread.
+
+Start the server with `uvicorn main:app`, then run this in another terminal:
+
+    $ python test_async.py
+    async (aiohttp)  24,999 of 24,999 ok in 2.61 s  9,578 requests/s  p50 3.1 ms  p99 6.6 ms  client CPU 97%
+"""
+
+import asyncio
+import json
+import math
+import os
+import signal
+import sys
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from aiohttp import ClientSession, ClientTimeout, TCPConnector
+from tqdm import tqdm
+
+BASE_URL = "http://127.0.0.1:8000"
+CONCURRENCY = 32  # requests in flight at once
+TIMEOUT = 10  # seconds
+urls = range(1, 25000)
+
+Record = Callable[[str | None, float], None]  # takes a failure or None, and a latency in seconds
+
+
+def open_session() -> ClientSession:
+    """Open a session: it keeps connections open from one request to the next."""
+    connector = TCPConnector(limit=0)  # the tasks are the limit, not its default of 100
+    return ClientSession(connector=connector, timeout=ClientTimeout(total=TIMEOUT))
+
+
+def check(status: int, body: bytes, item_id: int) -> str | None:
+    """Return what is wrong with an answer, or None if it is the one asked for."""
+    if status != 200:
+        return f"HTTP {status}"
+    try:  # compared as text, because 1 == 1.0 == True in Python
+        right = str(json.loads(body)) == str({"item_id": item_id})
+    except (ValueError, RecursionError):  # no JSON, or nested deeper than Python follows
+        right = False
+    return None if right else "wrong answer"
+
+
+async def fetch(session: ClientSession, item_id: int, record: Record) -> None:
+    """Ask for one item; record how that went and how long it took."""
+    start = time.perf_counter()
+    try:
+        url = f"{BASE_URL}/items/{item_id}"
+        async with session.get(url, allow_redirects=False) as response:
+            failure = check(response.status, await response.read(), item_id)
+    except Exception as error:  # whatever the server did, the next request is sent
+        failure = type(error).__name__
+    latency = time.perf_counter() - start
+    record(failure, latency)
+
+
+async def fetch_share(session: ClientSession, share: Sequence[int], record: Record) -> None:
+    """Ask for the items of one share, one after another."""
+    for item_id in share:
+        await fetch(session, item_id, record)
+
+
+async def fetch_all(record: Record) -> None:
+    """Ask for all items, with one task for each request that may be in flight."""
+    async with open_session() as session:
+        # A task for each item would also work, but slower: most of them would only queue.
+        shares = [urls[i::CONCURRENCY] for i in range(CONCURRENCY)]
+        tasks = [asyncio.create_task(fetch_share(session, share, record)) for share in shares]
+        await asyncio.gather(*tasks)
+
+
+async def server_answers() -> bool:
+    """Send one request; if no answer comes, say on stderr what to do."""
+    try:
+        async with open_session() as session, session.get(BASE_URL, allow_redirects=False):
+            return True
+    except Exception as error:
+        reason = f"No answer from {BASE_URL} ({type(error).__name__})."
+        print(reason, "Start the server in another terminal: uvicorn main:app", file=sys.stderr)
+        return False
+
+
+def report(
+    label: str, failures: Counter[str], latencies: Sequence[float], elapsed: float, cpu: float
+) -> None:
+    """Print the figures on one line, and each kind of failure under it; times are in seconds."""
+    ok, total = len(latencies), len(urls)
+    ordered = sorted(latencies) or [math.nan]
+    p50, p99 = (1000 * ordered[math.ceil(len(ordered) * part) - 1] for part in (0.50, 0.99))
+    print(
+        f"{label}  {ok:,} of {total:,} ok in {elapsed:.2f} s  {ok / elapsed:,.0f} requests/s  "
+        f"p50 {p50:.1f} ms  p99 {p99:.1f} ms  client CPU {cpu / elapsed:.0%}"
+    )
+    not_answered = Counter({"not answered": total - ok - failures.total()})
+    for kind, count in (failures + not_answered).most_common():
+        print(f"  {count:,} × {kind}")
+
+
+def main() -> int:
+    """Ask for all items and report; return the exit code."""
+    failures: Counter[str] = Counter()
+    latencies = array("d")  # seconds, of the requests that went well
+    bar = tqdm(total=len(urls), unit="req", disable=None, delay=0.1)
+
+    def record(failure: str | None, latency: float) -> None:
+        if failure:
+            failures[failure] += 1
+        else:
+            latencies.append(latency)
+        bar.update()
+
+    def finish() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more Ctrl-C would cut off the report
+        elapsed, cpu = time.perf_counter() - start, time.process_time() - cpu_start
+        bar.close()
+        report("async (aiohttp)", failures, latencies, elapsed, cpu)
+
+    def interrupt(*_: object) -> None:
+        finish()
+        sys.stdout.flush()
+        os._exit(130)  # leave at once, without waiting for the requests in flight
+
+    start, cpu_start = time.perf_counter(), time.process_time()  # in case of an early Ctrl-C
+    signal.signal(signal.SIGINT, interrupt)
+    if not asyncio.run(server_answers()):
+        return 1
+    start, cpu_start = time.perf_counter(), time.process_time()
+    asyncio.run(fetch_all(record))
+    finish()
+    return int(len(latencies) < len(urls))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
