@@ -1,0 +1,201 @@
+"""A server on plain asyncio sockets that misbehaves on demand.
+
+It answers like the real server, but for the items it is told to spoil: those get
+the fault it was started with. A new fault is one more row in FAULTS.
+"""
+
+import asyncio
+import gzip
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+ANY_ERROR = ""  # the library decides: mostly an exception, but one may make an answer of it
+
+
+def http(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
+    """Return a complete HTTP answer."""
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{headers}"
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What the server sends for an item, what it does then, and what the client must make of it."""
+
+    answer: Callable[[int], bytes]
+    failure: str
+    then: str = "keep"  # the connection: keep, close, reset or hang
+    delay: float = 0  # seconds to wait before the answer
+
+
+def item(item_id: int) -> bytes:
+    """Return the right body."""
+    return b'{"item_id":%d}' % item_id
+
+
+def chunked(*chunks: bytes) -> bytes:
+    """Return a chunked answer, its chunks sent as they are given."""
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    return head + b"".join(chunks)
+
+
+GZIP = "Content-Encoding: gzip\r\n"
+RIGHT_LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n"
+
+FAULTS = {
+    # An answer, but not the one asked for
+    "wrong id": Fault(lambda i: http(item(i + 1)), "wrong answer"),
+    "id as string": Fault(lambda i: http(b'{"item_id":"%d"}' % i), "wrong answer"),
+    "id as float": Fault(lambda i: http(b'{"item_id":%d.0}' % i), "wrong answer"),
+    "id as bool": Fault(lambda i: http(b'{"item_id":true}'), "wrong answer"),
+    "extra key": Fault(lambda i: http(b'{"item_id":%d,"more":1}' % i), "wrong answer"),
+    "other key": Fault(lambda i: http(b'{"id":%d}' % i), "wrong answer"),
+    "list": Fault(lambda i: http(b"[%d]" % i), "wrong answer"),
+    "null": Fault(lambda i: http(b"null"), "wrong answer"),
+    "empty body": Fault(lambda i: http(b""), "wrong answer"),
+    "not JSON": Fault(lambda i: http(b"item %d" % i), "wrong answer"),
+    "HTML": Fault(lambda i: http(b"<html><body>%d</body></html>" % i), "wrong answer"),
+    "broken UTF-8": Fault(lambda i: http(b'{"item_id":"\xff\xfe"}'), "wrong answer"),
+    "cut off JSON": Fault(lambda i: http(item(i)[:-1]), "wrong answer"),
+    "deeply nested": Fault(lambda i: http(b"[" * 200_000), "wrong answer"),
+    "deeply nested and closed": Fault(
+        lambda i: http(b"[" * 100_000 + b"]" * 100_000), "wrong answer"
+    ),
+    "giant integer": Fault(lambda i: http(b'{"item_id":%s}' % (b"9" * 6_000)), "wrong answer"),
+    # Another status
+    "204": Fault(lambda i: b"HTTP/1.1 204 No Content\r\n\r\n", "HTTP 204"),
+    "307": Fault(
+        lambda i: http(b"", "307 Temporary Redirect", f"Location: /items/{i}\r\n"), "HTTP 307"
+    ),
+    "404": Fault(lambda i: http(item(i), "404 Not Found"), "HTTP 404"),
+    "500": Fault(lambda i: http(item(i), "500 Internal Server Error"), "HTTP 500"),
+    "503": Fault(lambda i: http(b"busy", "503 Service Unavailable"), "HTTP 503"),
+    "500 and closed": Fault(lambda i: http(b"", "500 Sorry"), "HTTP 500", "close"),
+    # The connection breaks
+    "closed before the head": Fault(lambda i: b"", ANY_ERROR, "close"),
+    "closed within the head": Fault(lambda i: b"HTTP/1.1 200 OK\r\nContent-", ANY_ERROR, "close"),
+    "closed after the head": Fault(lambda i: RIGHT_LENGTH, ANY_ERROR, "close"),
+    "reset before the head": Fault(lambda i: b"", ANY_ERROR, "reset"),
+    "reset after the head": Fault(lambda i: RIGHT_LENGTH, ANY_ERROR, "reset"),
+    "truncated body": Fault(lambda i: http(item(i))[:-3], ANY_ERROR, "close"),
+    # The encoding is broken
+    "broken chunk size": Fault(lambda i: chunked(b"xyz\r\n", item(i)), ANY_ERROR, "close"),
+    "chunks without end": Fault(lambda i: chunked(b"5\r\nabcde\r\n"), ANY_ERROR, "close"),
+    "broken gzip": Fault(lambda i: http(b"no gzip", headers=GZIP), ANY_ERROR),
+    "truncated gzip": Fault(
+        lambda i: http(gzip.compress(item(i))[:-12], headers=GZIP), "wrong answer"
+    ),
+    # The head is not what it should be
+    "200 kB header": Fault(
+        lambda i: http(item(i), headers=f"X-Long: {'x' * 200_000}\r\n"), ANY_ERROR
+    ),
+    "no HTTP": Fault(lambda i: b"SSH-2.0-OpenSSH_9.6\r\n", ANY_ERROR, "close"),
+    "bad status": Fault(lambda i: http(item(i), "OK 200"), ANY_ERROR, "close"),
+    "bad length": Fault(
+        lambda i: b"HTTP/1.1 200 OK\r\nContent-Length: -1x\r\n\r\nno", ANY_ERROR, "close"
+    ),
+    # No answer
+    "never answering": Fault(lambda i: b"", ANY_ERROR, "hang"),
+    "never finishing": Fault(lambda i: RIGHT_LENGTH + b"{", ANY_ERROR, "hang"),
+}
+
+# Unusual, but right: these must not be counted as failures.
+ODDITIES = {
+    "white space": lambda i: http(b' { "item_id" : %d }\n' % i),
+    "chunked": lambda i: chunked(b"%x\r\n" % len(item(i)), item(i), b"\r\n0\r\n\r\n"),
+    "gzip": lambda i: http(gzip.compress(item(i)), headers=GZIP),
+    "Set-Cookie": lambda i: http(
+        item(i), headers=f"Set-Cookie: id={i}\r\nSet-Cookie: b[a]d=;;\r\n"
+    ),
+    "other content type": lambda i: (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(item(i)) + item(i)
+    ),
+    "odd reason": lambda i: http(item(i), "200 Fine, thank you"),
+}
+
+
+RIGHT = Fault(lambda i: http(item(i)), "")
+FRONT_PAGE = Fault(lambda i: http(b'{"data":"abcde"}'), "")
+
+
+@dataclass
+class Misbehaving:
+    """A running misbehaving server, and what it was asked so far."""
+
+    fault: Fault
+    spoiled: Collection[int]
+    spoil_front_page: bool
+    url: str = ""
+    front_page: int = 0
+    asked: Counter[int] = field(default_factory=Counter)
+    heads: list[bytes] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection."""
+        then = "keep"
+        try:
+            while then == "keep":
+                head = await reader.readuntil(b"\r\n\r\n")
+                self.heads.append(head)
+                match = re.match(rb"GET /items/(\d+) ", head)
+                item_id = int(match[1]) if match else None
+                fault = self.note(item_id)
+                await asyncio.sleep(fault.delay)
+                writer.write(fault.answer(item_id or 0))
+                await writer.drain()
+                then = fault.then
+            if then == "hang":
+                await reader.read()  # until the client gives up
+            elif then == "reset":
+                writer.transport.abort()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client left
+        finally:
+            writer.close()
+
+    def note(self, item_id: int | None) -> Fault:
+        """Count a request, and say how to answer it."""
+        if item_id is None:
+            self.front_page += 1
+            return self.fault if self.spoil_front_page else FRONT_PAGE
+        self.asked[item_id] += 1
+        return self.fault if item_id in self.spoiled else RIGHT
+
+
+@contextmanager
+def misbehaving(
+    fault: Fault, spoiled: Collection[int] = (), *, spoil_front_page: bool = False
+) -> Iterator[Misbehaving]:
+    """Run the server in a thread, on a free port; it gives the spoiled items the fault."""
+    state = Misbehaving(fault, spoiled, spoil_front_page)
+    started = threading.Event()
+    stop = asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def main() -> None:
+        server = await asyncio.start_server(state.serve, "127.0.0.1", 0, backlog=2048)
+        state.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        started.set()
+        await stop.wait()
+        server.close()
+        connections = asyncio.all_tasks() - {asyncio.current_task()}
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+    thread = threading.Thread(target=loop.run_until_complete, args=[main()])
+    thread.start()
+    started.wait()
+    try:
+        yield state
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
