@@ -171,16 +171,20 @@ class Misbehaving:
 
 @contextmanager
 def misbehaving(
-    fault: Fault, spoiled: Collection[int] = (), *, spoil_front_page: bool = False
+    fault: Fault,
+    spoiled: Collection[int] = (),
+    *,
+    spoil_front_page: bool = False,
+    port: int = 0,
 ) -> Iterator[Misbehaving]:
-    """Run the server in a thread, on a free port; it gives the spoiled items the fault."""
+    """Run the server in a thread, on a free port or a given one; it spoils the spoiled items."""
     state = Misbehaving(fault, spoiled, spoil_front_page)
     started = threading.Event()
     stop = asyncio.Event()
     loop = asyncio.new_event_loop()
 
     async def main() -> None:
-        server = await asyncio.start_server(state.serve, "127.0.0.1", 0, backlog=2048)
+        server = await asyncio.start_server(state.serve, "127.0.0.1", port, backlog=2048)
         state.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         started.set()
         await stop.wait()
