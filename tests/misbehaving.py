@@ -155,8 +155,8 @@ class Misbehaving:
                 await reader.read()  # until the client gives up
             elif then == "reset":
                 writer.transport.abort()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client left
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the client left, or the test is over
         finally:
             writer.close()
 

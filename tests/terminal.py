@@ -6,6 +6,7 @@ import pty
 import struct
 import sys
 import termios
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,10 @@ def run_in_terminal(
 
     `press`, if given, is called once the script runs, with a function that types on the keyboard.
     """
-    pid, terminal = pty.fork()
+    with warnings.catch_warnings():
+        # Python warns of forks while threads run; here the child becomes another program at once.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(script.parent)
         os.execve(sys.executable, [sys.executable, script.name], environment())

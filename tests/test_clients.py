@@ -153,12 +153,14 @@ def test_error_page_is_an_answer(client: str, tmp_path: Path) -> None:
 
 
 @each_client
-def test_ctrl_c_mid_run(client: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [1, 2, 50])
+def test_ctrl_c_mid_run(client: str, times: int, tmp_path: Path) -> None:
     with misbehaving(FAULTS["500"], [1]) as server:
         script = edited(client, tmp_path, base_url=server.url, urls="range(1, 10_000_001)")
         process = start(script)
         wait_for(lambda: len(server.asked) > 100, "the run to be under way")
-        press_ctrl_c(process)
+        for _ in range(times):
+            press_ctrl_c(process)
         outcome = finish(process)
     assert outcome.exit_code == 130
     outcome.assert_accounted(10_000_000)
@@ -280,7 +282,7 @@ def functions(client: str) -> dict[str, str]:
 
 def test_shared_functions_are_the_same_source() -> None:
     in_async, in_thread, in_blocking = (functions(client) for client in CLIENTS)
-    for name in ("check", "report"):
+    for name in ("check", "name", "report"):
         assert in_async[name] == in_thread[name] == in_blocking[name]
     for name in ("open_session", "server_answers"):
         assert in_thread[name] == in_blocking[name]

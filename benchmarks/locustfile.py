@@ -1,0 +1,40 @@
+"""The same requests from many machines at once, on Locust.
+
+Install it with `pip install locust`. Then, with the server on 10.0.0.5:
+
+    locust -f benchmarks/locustfile.py --master --host http://10.0.0.5:8000
+    locust -f benchmarks/locustfile.py --worker --master-host MASTER   # once a core and machine
+
+and open http://MASTER:8089, or add `--headless --users 64 --run-time 1m` to the master.
+"""
+
+import json
+import random
+
+from locust import FastHttpUser, task
+
+
+class ApiUser(FastHttpUser):
+    """Someone who asks for one item after another, as each share of a client does."""
+
+    host = "http://127.0.0.1:8000"
+    connection_timeout = network_timeout = 10.0  # seconds
+
+    @task
+    def read_item(self) -> None:
+        """Ask for an item, and count any answer but the right one as a failure."""
+        item_id = random.randrange(1, 25_000)
+        with self.client.get(
+            f"/items/{item_id}",
+            name="/items/{item_id}",  # one row in the statistics, not one for each item
+            allow_redirects=False,
+            catch_response=True,
+        ) as response:
+            try:
+                right = str(json.loads(response.content)) == str({"item_id": item_id})
+            except (TypeError, ValueError, RecursionError):
+                right = False
+            if response.status_code != 200:
+                response.failure(f"HTTP {response.status_code}")
+            elif not right:
+                response.failure("wrong answer")
