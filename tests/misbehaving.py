@@ -76,7 +76,9 @@ FAULTS = {
     "404": Fault(lambda i: http(item(i), "404 Not Found"), "HTTP 404"),
     "500": Fault(lambda i: http(item(i), "500 Internal Server Error"), "HTTP 500"),
     "503": Fault(lambda i: http(b"busy", "503 Service Unavailable"), "HTTP 503"),
-    "500 and closed": Fault(lambda i: http(b"", "500 Sorry"), "HTTP 500", "close"),
+    "500 and closed": Fault(
+        lambda i: http(b"", "500 Sorry", "Connection: close\r\n"), "HTTP 500", "close"
+    ),
     # The connection breaks
     "closed before the head": Fault(lambda i: b"", ANY_ERROR, "close"),
     "closed within the head": Fault(lambda i: b"HTTP/1.1 200 OK\r\nContent-", ANY_ERROR, "close"),
