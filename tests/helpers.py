@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import requests
 
 ROOT = Path(__file__).parent.parent
@@ -174,8 +175,11 @@ def finish(process: subprocess.Popen[str], seconds: float = DEADLINE) -> Outcome
     try:
         stdout, stderr = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        process.kill()
-        stdout, stderr = process.communicate()
+        if process.poll() is None:
+            family = psutil.Process(process.pid)
+            for member in (*family.children(recursive=True), family):
+                member.kill()
+        stdout, stderr = process.communicate(timeout=DEADLINE)
         raise AssertionError(f"still running after {seconds} s: {stdout}{stderr}") from None
     return Outcome(process.returncode, stdout, stderr)
 

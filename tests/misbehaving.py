@@ -161,6 +161,10 @@ class Misbehaving:
             pass  # the client left, or the test is over
         finally:
             writer.close()
+            try:
+                await writer.wait_closed()
+            except (ConnectionError, asyncio.CancelledError):
+                writer.transport.abort()
 
     def note(self, item_id: int | None) -> Fault:
         """Count a request, and say how to answer it."""
@@ -191,10 +195,11 @@ def misbehaving(
         started.set()
         await stop.wait()
         server.close()
-        connections = asyncio.all_tasks() - {asyncio.current_task()}
-        for connection in connections:
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        while connections := asyncio.all_tasks() - {asyncio.current_task()}:
+            for connection in connections:
+                connection.cancel()
+            await asyncio.gather(*connections, return_exceptions=True)
+        await asyncio.sleep(0.01)  # until the connections are closed
 
     thread = threading.Thread(target=loop.run_until_complete, args=[main()])
     thread.start()
