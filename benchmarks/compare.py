@@ -347,6 +347,8 @@ def main() -> int:
     """Compare the clients as the options say; return the exit code."""
     options = parse_options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # A shell starts a job in the background with Ctrl-C ignored; stop on it there, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if options.url and not answers(options.url):
         sys.exit(f"No answer from {options.url}. Is the server running?")
     runs: list[Run] = []
