@@ -7,6 +7,7 @@ the fault it was started with. A new fault is one more row in FAULTS.
 import asyncio
 import gzip
 import re
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -134,7 +135,7 @@ class Misbehaving:
     fault: Fault
     spoiled: Collection[int]
     spoil_front_page: bool
-    url: str = ""
+    url: str
     front_page: int = 0
     asked: Counter[int] = field(default_factory=Counter)
     heads: list[bytes] = field(default_factory=list)
@@ -184,15 +185,14 @@ def misbehaving(
     port: int = 0,
 ) -> Iterator[Misbehaving]:
     """Run the server in a thread, on a free port or a given one; it spoils the spoiled items."""
-    state = Misbehaving(fault, spoiled, spoil_front_page)
-    started = threading.Event()
+    listener = socket.create_server(("127.0.0.1", port), backlog=2048)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    state = Misbehaving(fault, spoiled, spoil_front_page, url)
     stop = asyncio.Event()
     loop = asyncio.new_event_loop()
 
     async def main() -> None:
-        server = await asyncio.start_server(state.serve, "127.0.0.1", port, backlog=2048)
-        state.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        started.set()
+        server = await asyncio.start_server(state.serve, sock=listener)
         await stop.wait()
         server.close()
         while connections := asyncio.all_tasks() - {asyncio.current_task()}:
@@ -203,7 +203,6 @@ def misbehaving(
 
     thread = threading.Thread(target=loop.run_until_complete, args=[main()])
     thread.start()
-    started.wait()
     try:
         yield state
     finally:
