@@ -2,9 +2,9 @@
 
     $ python benchmarks/compare.py
     client    elapsed s (min-max)   requests/s  x blocking  p50 ms  p99 ms   CPU  failed
-    async     4.25 (3.65-4.30)           5,877         6.4     5.0    11.1   97%       0  ███
-    thread    19.08 (16.67-21.83)        1,310         1.4    19.5    82.3   94%       0  ███████████
-    blocking  23.29 (23.17-31.10)        1,073         1.0     0.7     2.9   61%       0  ██████████████
+    async     3.18 (2.50-4.07)           7,873         4.8     3.5     8.2   96%       0  ███
+    thread    13.24 (13.11-14.66)        1,888         1.1    13.9    55.4  103%       0  ████████████
+    blocking  15.32 (13.91-16.64)        1,632         1.0     0.6     0.9   67%       0  ██████████████
     Python 3.11.7, aiohttp 3.14.5, requests 2.34.2, fastapi 0.165.0, uvicorn 0.54.0, 2 CPUs, 1 worker, 0 ms latency
 
 Each client runs unchanged, in a fresh process, once a round. The order rotates from
