@@ -189,7 +189,7 @@ def own_server(workers: int, latency_ms: float) -> Iterator[str]:
             time.sleep(0.05)
         yield url
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C now would leave the server behind
+        signal.signal(signal.SIGINT, lambda *_: None)  # it would leave the server behind
         server.terminate()
         try:
             server.wait(START_TIMEOUT)

@@ -158,16 +158,21 @@ class Outcome:
         assert self.stderr == "", self
 
 
-def start(script: Path, **env: str) -> subprocess.Popen[str]:
-    """Start a script in its own folder, with its output captured."""
+def start_python(folder: Path, *arguments: str, **env: str) -> subprocess.Popen[str]:
+    """Start Python in a folder, with its output captured."""
     return subprocess.Popen(
-        [sys.executable, script.name],
-        cwd=script.parent,
+        [sys.executable, *arguments],
+        cwd=folder,
         env=environment(**env),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
     )
+
+
+def start(script: Path, **env: str) -> subprocess.Popen[str]:
+    """Start a script in its own folder, with its output captured."""
+    return start_python(script.parent, script.name, **env)
 
 
 def finish(process: subprocess.Popen[str], seconds: float = DEADLINE) -> Outcome:

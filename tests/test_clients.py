@@ -14,12 +14,12 @@ from helpers import (
     ROOT,
     Server,
     edited,
-    environment,
     finish,
     free_port,
     press_ctrl_c,
     run,
     start,
+    start_python,
     uvicorn,
     wait_for,
 )
@@ -238,16 +238,9 @@ def test_importing_fires_nothing(client: str, tmp_path: Path) -> None:
 
 
 def test_pytest_in_the_root_collects_no_client() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q"],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=2 * DEADLINE,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout
+    process = start_python(ROOT, "-m", "pytest", "--collect-only", "-q")
+    ended = finish(process, 2 * DEADLINE)
+    assert ended.exit_code == 0, ended.stdout
     collected = [line for line in ended.stdout.splitlines() if "::" in line]
     assert collected
     assert all(line.startswith("tests/") for line in collected)

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from helpers import (
     DEADLINE,
     ROOT,
     Outcome,
-    environment,
     finish,
     free_port,
+    start_python,
     wait_for,
 )
 from misbehaving import FAULTS, misbehaving
@@ -26,14 +25,7 @@ COMPARE = ROOT / "benchmarks" / "compare.py"
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     """Start the command in a folder that is not the project's."""
-    return subprocess.Popen(
-        [sys.executable, str(COMPARE), *options],
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    )
+    return start_python(folder, str(COMPARE), *options)
 
 
 def compare(folder: Path, *options: str) -> Outcome:
@@ -180,15 +172,7 @@ def test_chart_without_matplotlib_fails_before_measuring(tmp_path: Path) -> None
         f"sys.argv = ['compare.py', '--chart', 'chart.svg'];"
         f"runpy.run_path({str(COMPARE)!r}, run_name='__main__')"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", hide],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    )
-    outcome = finish(process)
+    outcome = finish(start_python(tmp_path, "-c", hide))
     assert outcome.exit_code == 2
     assert outcome.stdout == ""
     (line,) = outcome.stderr.splitlines()

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from http.client import HTTPConnection
@@ -11,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
-from helpers import DEADLINE, Server, environment, uvicorn
+from helpers import DEADLINE, Server, finish, start_python, uvicorn
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -60,18 +58,8 @@ def test_server_is_alive_after_any_path(server: Server) -> None:
 
 
 def test_schemathesis(server: Server, tmp_path: Path) -> None:
-    command = [
-        *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"),
-        *("--checks", "all", "--max-examples", "100", "--seed", "1"),
-    ]
-    ended = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=4 * DEADLINE,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    command = ("-m", "schemathesis.cli", "run", f"{server.url}/openapi.json", "--checks", "all")
+    process = start_python(tmp_path, *command, "--max-examples", "100", "--seed", "1")
+    ended = finish(process, 3 * DEADLINE)
+    assert ended.exit_code == 0, ended.stdout + ended.stderr
     assert server.answers()

@@ -2,15 +2,13 @@
 
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from helpers import DEADLINE, ROOT, Server, environment, free_port, uvicorn, wait_for
+from helpers import DEADLINE, ROOT, Server, finish, free_port, start_python, uvicorn, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -65,17 +63,9 @@ def test_documentation(server: Server) -> None:
 
 @pytest.mark.parametrize("value", ["abc", "-1", "nan", "inf", "-0.001", "1e999", "10 ms"])
 def test_bad_latency_stops_the_start(value: str) -> None:
-    command = [sys.executable, "-m", "uvicorn", "main:app", "--port", str(free_port())]
-    ended = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment(LATENCY_MS=value),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=DEADLINE,
-        check=False,
-    )
-    assert ended.returncode != 0
+    options = ("-m", "uvicorn", "main:app", "--port", str(free_port()))
+    ended = finish(start_python(ROOT, *options, LATENCY_MS=value))
+    assert ended.exit_code != 0
     (line,) = (ended.stdout + ended.stderr).splitlines()
     assert "LATENCY_MS" in line
     assert repr(value) in line
@@ -92,15 +82,7 @@ def test_latency_holds_each_answer_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["", "0", "0.0"])
 def test_no_latency_adds_nothing_to_a_request(value: str) -> None:
     code = "import main; print(len(main.app.router.dependencies), main.LATENCY)"
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=environment(LATENCY_MS=value),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=DEADLINE,
-        check=True,
-    )
+    ended = finish(start_python(ROOT, "-c", code, LATENCY_MS=value))
     assert ended.stdout == "0 0.0\n"
 
 
