@@ -1,21 +1,19 @@
 """Ask for every item with asyncio and aiohttp: many requests in flight, on one thread.
 
-Start the server with `uvicorn main:app`, then run this in another terminal:
-
-    $ python test_async.py
-    async (aiohttp)  24,999 of 24,999 ok in 2.70 s  9,268 requests/s  p50 3.0 ms  p99 7.4 ms  client CPU 97%
+$ python test_async.py  # while `uvicorn main:app` runs in another terminal
+async (aiohttp)  24,999 of 24,999 ok in 2.70 s  9,268 requests/s  p50 3.01 ms  p99 7.42 ms  CPU 97%
 """
 
 import asyncio
 import json
-import math
 import os
 import signal
 import sys
 import time
-from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import islice
+from urllib.parse import urlsplit
 
 from aiohttp import ClientSession, ClientTimeout, TCPConnector
 from tqdm import tqdm
@@ -25,122 +23,110 @@ CONCURRENCY = 32  # requests in flight at once
 TIMEOUT = 10  # seconds
 urls = range(1, 25000)
 
-Record = Callable[[str | None, float], None]  # takes a failure or None, and a latency in seconds
 
-
-def open_session() -> ClientSession:
-    """Open a session: it keeps connections open from one request to the next."""
-    connector = TCPConnector(limit=0)  # the tasks are the limit, not its default of 100
-    return ClientSession(connector=connector, timeout=ClientTimeout(total=TIMEOUT))
-
-
-def check(status: int, body: bytes, item_id: int) -> str | None:
-    """Return what is wrong with an answer, or None if it is the one asked for."""
-    if status != 200:
-        return f"HTTP {status}"
-    try:  # compared as text, because 1 == 1.0 == True in Python
-        right = str(json.loads(body)) == str({"item_id": item_id})
-    except (ValueError, RecursionError):  # no JSON, or nested deeper than Python follows
-        right = False
-    return None if right else "wrong answer"
-
-
-def name(error: Exception) -> str:
-    """Return a short name for what kept an answer from coming."""
-    if "Too many open files" in str(error):
-        return "too many open files (raise ulimit -n)"
-    return type(error).__name__
-
-
-async def fetch(session: ClientSession, item_id: int, record: Record) -> None:
-    """Ask for one item; record how that went and how long it took."""
+async def fetch(session: ClientSession, item_id: int) -> tuple[str, float]:
+    """Ask for one item; return what failed, if anything, and the latency in seconds."""
     start = time.perf_counter()
     try:
-        url = f"{BASE_URL}/items/{item_id}"
+        url = f"{BASE_URL.rstrip('/')}/items/{item_id}"
         async with session.get(url, allow_redirects=False) as response:
             failure = check(response.status, await response.read(), item_id)
     except Exception as error:  # whatever the server did, the next request is sent
         failure = name(error)
-    latency = time.perf_counter() - start
-    record(failure, latency)
+    return failure, time.perf_counter() - start
 
 
-async def fetch_share(session: ClientSession, share: Sequence[int], record: Record) -> None:
-    """Ask for the items of one share, one after another."""
+async def fetch_share(session: ClientSession, share: range, tally: "Tally") -> None:
+    """Ask for the items of one share, one after another; each await lets other tasks run."""
     for item_id in share:
-        await fetch(session, item_id, record)
+        failure, latency = await fetch(session, item_id)
+        tally.add(failure, latency)
 
 
-async def fetch_all(record: Record) -> None:
+async def fetch_all(tally: "Tally") -> None:
     """Ask for all items, with one task for each request that may be in flight."""
-    async with open_session() as session:
-        # A task for each item would also work, but slower: most of them would only queue.
+    connector = TCPConnector(limit=0)  # the tasks are the limit, not its default of 100
+    async with ClientSession(connector=connector, timeout=ClientTimeout(total=TIMEOUT)) as session:
+        tally.start_clock(*await fetch(session, 0))  # if a server is there
         shares = [urls[i::CONCURRENCY] for i in range(CONCURRENCY)]
-        tasks = [asyncio.create_task(fetch_share(session, share, record)) for share in shares]
+        tasks = [asyncio.create_task(fetch_share(session, share, tally)) for share in shares]
         await asyncio.gather(*tasks)
 
 
-async def server_answers() -> bool:
-    """Send one request; if no answer comes, say on stderr what to do."""
-    try:
-        async with open_session() as session, session.get(BASE_URL, allow_redirects=False):
-            return True
-    except Exception as error:
-        reason = f"No answer from {BASE_URL} ({name(error)})."
-        print(reason, "Start the server in another terminal: uvicorn main:app", file=sys.stderr)
-        return False
+# From here on, all three scripts are the same: they check, count, time and report.
+def check(status: int, body: bytes, item_id: int) -> str:
+    """Return what is wrong with an answer: nothing, if it is the one asked for."""
+    with suppress(ValueError, RecursionError):  # no JSON, or nested deeper than Python follows
+        if status == 200 and repr(json.loads(body)) == repr({"item_id": item_id}):  # as 1 == 1.0 == True
+            return ""
+    return "wrong answer" if status == 200 else f"HTTP {status}"
 
 
-def report(
-    label: str, failures: Counter[str], latencies: Sequence[float], elapsed: float, cpu: float
-) -> None:
-    """Print the figures on one line, and each kind of failure under it; times are in seconds."""
-    ok, total = len(latencies), len(urls)
-    # Rounded as printed and counted first: to sort them all as they are takes four times the memory.
-    tenths = Counter(round(1000 * latency, 1) for latency in latencies)
-    ordered = sorted(tenths.elements()) or [math.nan]
-    p50, p99 = (ordered[math.ceil(len(ordered) * part) - 1] for part in (0.50, 0.99))
-    print(
-        f"{label}  {ok:,} of {total:,} ok in {elapsed:.2f} s  {ok / elapsed:,.0f} requests/s  "
-        f"p50 {p50:.1f} ms  p99 {p99:.1f} ms  client CPU {cpu / elapsed:.0%}"
-    )
-    not_answered = Counter({"not answered": total - ok - failures.total()})
-    for kind, count in (failures + not_answered).most_common():
-        print(f"  {count:,} × {kind}")
+def name(error: Exception) -> str:
+    """Return a short name for what kept an answer from coming."""
+    return "too many open files (raise ulimit -n)" if "Too many open" in str(error) else type(error).__name__
+
+
+class Tally:
+    """Counts the answers and their latencies in seconds, shows the progress, and reports."""
+
+    def __init__(self) -> None:
+        self.answers, self.latencies = Counter[str](), Counter[int]()
+        self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=not sys.stderr or None)
+        self.start, self.cpu_start = time.perf_counter(), time.process_time()
+
+    def start_clock(self, failure: str, _: float) -> None:
+        """Start to measure; but if the request before failed, say what to do and leave."""
+        if failure.startswith(("HTTP", "wrong")):
+            sys.exit(f"{BASE_URL} answers, but not as this project's server: {failure}")
+        if "URL" in failure.upper() or "Schema" in failure:
+            sys.exit(f"BASE_URL must be an http:// address, not {BASE_URL} ({failure})")
+        if failure:
+            start = f"start the server with uvicorn main:app --port {urlsplit(BASE_URL).port or 80}"
+            hint = "the server is too slow, or hangs" if "Timeout" in failure else start
+            sys.exit(f"No answer from {BASE_URL} ({failure}): {hint}")
+        self.start, self.cpu_start = time.perf_counter(), time.process_time()
+
+    def add(self, failure: str, latency: float) -> None:
+        self.answers[failure] += 1  # "" for an ok one
+        if not failure:
+            self.latencies[round(latency * 100_000)] += 1  # in hundredths of a millisecond
+        self.bar.update()
+
+    def report(self, rest: str = "not answered") -> int:
+        """Print the figures, and under them each kind of failure; return the exit code."""
+        signal.signal(signal.SIGINT, lambda *_: None)  # one more would cut off the report
+        elapsed, cpu = time.perf_counter() - self.start, time.process_time() - self.cpu_start
+        with suppress(Exception):  # Ctrl-C may have come while it was being drawn
+            self.bar.close()
+        ok, total = self.answers.pop("", 0), len(urls)
+        ranked = Counter(dict(sorted(self.latencies.items())))  # its elements() are in order
+        p50, p99 = (next(islice(ranked.elements(), max(ok * p - 1, 0) // 100, None), 0) for p in (50, 99))
+        text = f"async (aiohttp)  {ok:,} of {total:,} ok in {elapsed:.2f} s  {ok / elapsed:,.0f} "
+        text += f"requests/s  p50 {p50 / 100:.2f} ms  p99 {p99 / 100:.2f} ms  CPU {cpu / elapsed:.0%}"
+        self.answers[rest] += total - ok - self.answers.total()
+        text += "".join(f"\n  {count:,} × {kind}" for kind, count in (+self.answers).most_common())
+        with suppress(AttributeError, OSError):  # stdout may be closed, full or gone, or have no ×
+            print(text.encode(to := sys.stdout.encoding, "replace").decode(to).replace("?", "x"), flush=True)
+            return int(ok < total)
+        sys.stdout = sys.stderr  # or Python would try once more at its end, and complain
+        sys.exit(f"The report could not be written to stdout:\n{text}")
+
+    def interrupt(self, *_: object) -> None:
+        with suppress(BaseException):  # leave, whatever becomes of the report
+            self.report()
+        os._exit(130)  # at once, without waiting for the requests in flight
 
 
 def main() -> int:
     """Ask for all items and report; return the exit code."""
-    failures: Counter[str] = Counter()
-    latencies = array("d")  # seconds, of the requests that went well
-    bar = tqdm(total=len(urls), unit="req", disable=None, delay=0.1)
-
-    def record(failure: str | None, latency: float) -> None:
-        if failure:
-            failures[failure] += 1
-        else:
-            latencies.append(latency)
-        bar.update()
-
-    def finish() -> None:
-        signal.signal(signal.SIGINT, lambda *_: None)  # one more would cut off the report
-        elapsed, cpu = time.perf_counter() - start, time.process_time() - cpu_start
-        bar.close()
-        report("async (aiohttp)", failures, latencies, elapsed, cpu)
-
-    def interrupt(*_: object) -> None:
-        finish()
-        sys.stdout.flush()
-        os._exit(130)  # leave at once, without waiting for the requests in flight
-
-    start, cpu_start = time.perf_counter(), time.process_time()  # in case of an early Ctrl-C
-    signal.signal(signal.SIGINT, interrupt)
-    if not asyncio.run(server_answers()):
-        return 1
-    start, cpu_start = time.perf_counter(), time.process_time()
-    asyncio.run(fetch_all(record))
-    finish()
-    return int(len(latencies) < len(urls))
+    if CONCURRENCY <= 0 or TIMEOUT <= 0:
+        print(f"CONCURRENCY ({CONCURRENCY}) and TIMEOUT ({TIMEOUT}) must be more than 0.", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGINT, (tally := Tally()).interrupt)
+    sys.excepthook = lambda *error: tally.report(str(error[1]))  # such as "can't start new thread"
+    asyncio.run(fetch_all(tally))
+    return tally.report()
 
 
 if __name__ == "__main__":

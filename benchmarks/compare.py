@@ -50,7 +50,7 @@ sys.exit(client.main())
 """
 REPORT = re.compile(
     r".*  ([\d,]+) of ([\d,]+) ok in ([\d.]+) s  ([\d,]+) requests/s  "
-    r"p50 ([\d.]+|nan) ms  p99 ([\d.]+|nan) ms  client CPU (\d+)%"
+    r"p50 ([\d.]+|nan) ms  p99 ([\d.]+|nan) ms  CPU (\d+)%"
 )
 FAILURE = re.compile(r"  ([\d,]+) × (.+)")
 

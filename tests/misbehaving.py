@@ -31,6 +31,8 @@ class Fault:
     failure: str
     then: str = "keep"  # the connection: keep, close, reset or hang
     delay: float = 0  # seconds to wait before the answer
+    piece: int = 1_000_000  # bytes to send at a time
+    pause: float = 0  # seconds to wait after each piece
 
 
 def item(item_id: int) -> bytes:
@@ -40,9 +42,7 @@ def item(item_id: int) -> bytes:
 
 def chunked(*chunks: bytes) -> bytes:
     """Return a chunked answer, its chunks sent as they are given."""
-    head = (
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     return head + b"".join(chunks)
 
 
@@ -52,6 +52,7 @@ RIGHT_LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n"
 FAULTS = {
     # An answer, but not the one asked for
     "wrong id": Fault(lambda i: http(item(i + 1)), "wrong answer"),
+    "JSON string": Fault(lambda i: http(b"\"{'item_id': %d}\"" % i), "wrong answer"),
     "id as string": Fault(lambda i: http(b'{"item_id":"%d"}' % i), "wrong answer"),
     "id as float": Fault(lambda i: http(b'{"item_id":%d.0}' % i), "wrong answer"),
     "id as bool": Fault(lambda i: http(b'{"item_id":true}'), "wrong answer"),
@@ -65,21 +66,15 @@ FAULTS = {
     "broken UTF-8": Fault(lambda i: http(b'{"item_id":"\xff\xfe"}'), "wrong answer"),
     "cut off JSON": Fault(lambda i: http(item(i)[:-1]), "wrong answer"),
     "deeply nested": Fault(lambda i: http(b"[" * 200_000), "wrong answer"),
-    "deeply nested and closed": Fault(
-        lambda i: http(b"[" * 100_000 + b"]" * 100_000), "wrong answer"
-    ),
+    "deeply nested and closed": Fault(lambda i: http(b"[" * 100_000 + b"]" * 100_000), "wrong answer"),
     "giant integer": Fault(lambda i: http(b'{"item_id":%s}' % (b"9" * 6_000)), "wrong answer"),
     # Another status
     "204": Fault(lambda i: b"HTTP/1.1 204 No Content\r\n\r\n", "HTTP 204"),
-    "307": Fault(
-        lambda i: http(b"", "307 Temporary Redirect", f"Location: /items/{i}\r\n"), "HTTP 307"
-    ),
+    "307": Fault(lambda i: http(b"", "307 Temporary Redirect", f"Location: /items/{i}\r\n"), "HTTP 307"),
     "404": Fault(lambda i: http(item(i), "404 Not Found"), "HTTP 404"),
     "500": Fault(lambda i: http(item(i), "500 Internal Server Error"), "HTTP 500"),
     "503": Fault(lambda i: http(b"busy", "503 Service Unavailable"), "HTTP 503"),
-    "500 and closed": Fault(
-        lambda i: http(b"", "500 Sorry", "Connection: close\r\n"), "HTTP 500", "close"
-    ),
+    "500 and closed": Fault(lambda i: http(b"", "500 Sorry", "Connection: close\r\n"), "HTTP 500", "close"),
     # The connection breaks
     "closed before the head": Fault(lambda i: b"", ANY_ERROR, "close"),
     "closed within the head": Fault(lambda i: b"HTTP/1.1 200 OK\r\nContent-", ANY_ERROR, "close"),
@@ -91,18 +86,12 @@ FAULTS = {
     "broken chunk size": Fault(lambda i: chunked(b"xyz\r\n", item(i)), ANY_ERROR, "close"),
     "chunks without end": Fault(lambda i: chunked(b"5\r\nabcde\r\n"), ANY_ERROR, "close"),
     "broken gzip": Fault(lambda i: http(b"no gzip", headers=GZIP), ANY_ERROR),
-    "truncated gzip": Fault(
-        lambda i: http(gzip.compress(item(i))[:-12], headers=GZIP), "wrong answer"
-    ),
+    "truncated gzip": Fault(lambda i: http(gzip.compress(item(i))[:-12], headers=GZIP), "wrong answer"),
     # The head is not what it should be
-    "200 kB header": Fault(
-        lambda i: http(item(i), headers=f"X-Long: {'x' * 200_000}\r\n"), ANY_ERROR
-    ),
+    "200 kB header": Fault(lambda i: http(item(i), headers=f"X-Long: {'x' * 200_000}\r\n"), ANY_ERROR),
     "no HTTP": Fault(lambda i: b"SSH-2.0-OpenSSH_9.6\r\n", ANY_ERROR, "close"),
     "bad status": Fault(lambda i: http(item(i), "OK 200"), ANY_ERROR, "close"),
-    "bad length": Fault(
-        lambda i: b"HTTP/1.1 200 OK\r\nContent-Length: -1x\r\n\r\nno", ANY_ERROR, "close"
-    ),
+    "bad length": Fault(lambda i: b"HTTP/1.1 200 OK\r\nContent-Length: -1x\r\n\r\nno", ANY_ERROR, "close"),
     # No answer
     "never answering": Fault(lambda i: b"", ANY_ERROR, "hang"),
     "never finishing": Fault(lambda i: RIGHT_LENGTH + b"{", ANY_ERROR, "hang"),
@@ -113,19 +102,16 @@ ODDITIES = {
     "white space": lambda i: http(b' { "item_id" : %d }\n' % i),
     "chunked": lambda i: chunked(b"%x\r\n" % len(item(i)), item(i), b"\r\n0\r\n\r\n"),
     "gzip": lambda i: http(gzip.compress(item(i)), headers=GZIP),
-    "Set-Cookie": lambda i: http(
-        item(i), headers=f"Set-Cookie: id={i}\r\nSet-Cookie: b[a]d=;;\r\n"
-    ),
+    "Set-Cookie": lambda i: http(item(i), headers=f"Set-Cookie: id={i}\r\nSet-Cookie: b[a]d=;;\r\n"),
     "other content type": lambda i: (
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
-        b"Content-Length: %d\r\n\r\n" % len(item(i)) + item(i)
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(item(i)) + item(i)
     ),
     "odd reason": lambda i: http(item(i), "200 Fine, thank you"),
 }
 
 
 RIGHT = Fault(lambda i: http(item(i)), "")
-FRONT_PAGE = Fault(lambda i: http(b'{"data":"abcde"}'), "")
+PROBE = 0  # the item that the clients ask for before the clock starts
 
 
 @dataclass
@@ -134,25 +120,30 @@ class Misbehaving:
 
     fault: Fault
     spoiled: Collection[int]
-    spoil_front_page: bool
+    spoil_probe: bool
     url: str
-    front_page: int = 0
+    probes: int = 0
+    connections: int = 0
     asked: Counter[int] = field(default_factory=Counter)
     heads: list[bytes] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
         then = "keep"
+        self.connections += 1
         try:
             while then == "keep":
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.heads.append(head)
                 match = re.match(rb"GET /items/(\d+) ", head)
-                item_id = int(match[1]) if match else None
+                item_id = int(match[1]) if match else PROBE
                 fault = self.note(item_id)
                 await asyncio.sleep(fault.delay)
-                writer.write(fault.answer(item_id or 0))
-                await writer.drain()
+                answer = fault.answer(item_id)
+                for start in range(0, len(answer), fault.piece):
+                    writer.write(answer[start : start + fault.piece])
+                    await writer.drain()
+                    await asyncio.sleep(fault.pause)
                 then = fault.then
             if then == "hang":
                 await reader.read()  # until the client gives up
@@ -167,11 +158,11 @@ class Misbehaving:
             except (ConnectionError, asyncio.CancelledError):
                 writer.transport.abort()
 
-    def note(self, item_id: int | None) -> Fault:
+    def note(self, item_id: int) -> Fault:
         """Count a request, and say how to answer it."""
-        if item_id is None:
-            self.front_page += 1
-            return self.fault if self.spoil_front_page else FRONT_PAGE
+        if item_id == PROBE:
+            self.probes += 1
+            return self.fault if self.spoil_probe else RIGHT
         self.asked[item_id] += 1
         return self.fault if item_id in self.spoiled else RIGHT
 
@@ -181,13 +172,13 @@ def misbehaving(
     fault: Fault,
     spoiled: Collection[int] = (),
     *,
-    spoil_front_page: bool = False,
+    spoil_probe: bool = False,
     port: int = 0,
 ) -> Iterator[Misbehaving]:
     """Run the server in a thread, on a free port or a given one; it spoils the spoiled items."""
     listener = socket.create_server(("127.0.0.1", port), backlog=2048)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    state = Misbehaving(fault, spoiled, spoil_front_page, url)
+    state = Misbehaving(fault, spoiled, spoil_probe, url)
     stop = asyncio.Event()
     loop = asyncio.new_event_loop()
 

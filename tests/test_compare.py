@@ -192,12 +192,8 @@ def kill_the_client(command: psutil.Process) -> None:
     client.kill()
 
 
-@pytest.mark.parametrize(
-    ("end", "exit_code"), [(interrupt, 130), (terminate, 143), (kill_the_client, 1)]
-)
-def test_no_server_is_left(
-    end: Callable[[psutil.Process], None], exit_code: int, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("end", "exit_code"), [(interrupt, 130), (terminate, 143), (kill_the_client, 1)])
+def test_no_server_is_left(end: Callable[[psutil.Process], None], exit_code: int, tmp_path: Path) -> None:
     process = start(tmp_path, "--requests", "1000000", "--workers", "2")
     command = psutil.Process(process.pid)
 

@@ -55,5 +55,5 @@ def test_kinds_of_failure_are_listed_by_number(client: str, tmp_path: Path) -> N
         outcome = run(edited(client, tmp_path, base_url=server.url, urls="range(1, 1101)"))
     assert outcome.exit_code == 1
     assert "  0 of 1,100 ok in " in outcome.stdout
-    assert "  p50 nan ms  p99 nan ms  " in outcome.stdout
+    assert "  0 requests/s  p50 0.00 ms  p99 0.00 ms  " in outcome.stdout
     assert outcome.stdout.splitlines()[1:] == ["  1,097 × HTTP 503", "  3 × wrong answer"]

@@ -20,9 +20,7 @@ def test_master_and_two_workers(tmp_path: Path) -> None:
         def locust(name: str, *options: str) -> subprocess.Popen[bytes]:
             log = stack.enter_context((tmp_path / name).open("wb"))
             command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *options]
-            process = subprocess.Popen(
-                command, cwd=tmp_path, env=environment(), stdout=log, stderr=log
-            )
+            process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=log, stderr=log)
             stack.callback(process.wait)
             stack.callback(process.kill)
             return process
@@ -38,9 +36,7 @@ def test_master_and_two_workers(tmp_path: Path) -> None:
 
         def each_calls_the_server() -> bool:
             sockets = [psutil.Process(worker.pid).net_connections("tcp") for worker in workers]
-            return all(
-                any(s.raddr and s.raddr.port == server_port for s in mine) for mine in sockets
-            )
+            return all(any(s.raddr and s.raddr.port == server_port for s in mine) for mine in sockets)
 
         wait_for(each_calls_the_server, "requests from both workers")
         exit_code = master.wait(SECONDS + DEADLINE)

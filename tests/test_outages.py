@@ -151,9 +151,7 @@ def test_too_many_open_files(client: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("concurrency", [1, 256, 1_000])
 def test_concurrency(client: str, concurrency: int, tmp_path: Path) -> None:
     with uvicorn(tmp_path / "log", "--no-access-log") as server:
-        script = edited(
-            client, tmp_path, base_url=server.url, urls="range(2_000)", concurrency=concurrency
-        )
+        script = edited(client, tmp_path, base_url=server.url, urls="range(2_000)", concurrency=concurrency)
         outcome = run(script)
     assert (outcome.exit_code, outcome.ok) == (0, 2_000)
     outcome.assert_accounted(2_000)

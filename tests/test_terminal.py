@@ -18,7 +18,7 @@ SLOW = Fault(lambda i: http(item(i)), "", delay=0.02)
 
 @each_client
 @pytest.mark.parametrize(
-    ("fault", "spoiled", "spoil_front_page"),
+    ("fault", "spoiled", "spoil_probe"),
     [
         (SLOW, range(10_000), False),
         (FAULTS["never answering"], range(200, 10_000), False),
@@ -31,16 +31,16 @@ def test_ctrl_c(
     client: str,
     fault: Fault,
     spoiled: range,
-    spoil_front_page: bool,
+    spoil_probe: bool,
     presses: int,
     tmp_path: Path,
 ) -> None:
-    with misbehaving(fault, spoiled, spoil_front_page=spoil_front_page) as server:
+    with misbehaving(fault, spoiled, spoil_probe=spoil_probe) as server:
         script = edited(client, tmp_path, base_url=server.url, urls="range(1, 10_001)", timeout=600)
 
         def under_way() -> bool:
-            if spoil_front_page:
-                return server.front_page > 0
+            if spoil_probe:
+                return server.probes > 0
             return any(item_id in spoiled for item_id in server.asked)
 
         def press(type_keys: Callable[[bytes], None]) -> None:
