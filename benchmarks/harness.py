@@ -23,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from types import FrameType, ModuleType
-from typing import Any, NamedTuple, NotRequired, TypedDict, TypeVar
+from typing import Any, NamedTuple, NoReturn, NotRequired, TypedDict, TypeVar, cast
 
 ROOT = Path(__file__).resolve().parent.parent
 VARIANTS = ROOT / "benchmarks" / "variants"
@@ -51,7 +51,7 @@ class Run(TypedDict):
     spans: NotRequired[list[tuple[int, float, float]]]  # item, start and end of each request in s
 
 
-class Failed(Exception):
+class Failed(Exception):  # noqa: N818  it is no error of the program
     """A measurement that cannot go on; its text is one line for the user."""
 
 
@@ -67,7 +67,7 @@ class Stopped(BaseException):
 
 
 STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_starting = False
+_holding = False
 _received: list[int] = []
 
 
@@ -75,16 +75,29 @@ def _stop(number: int, _: FrameType | None) -> None:
     """Stop once; a further signal would cut off the tidying up."""
     for stop_signal in STOP_SIGNALS:
         signal.signal(stop_signal, lambda *_: None)
-    if _starting:
+    if _holding:
         _received.append(number)
     else:
         raise Stopped(number)
 
 
 def stop_on_signals() -> None:
-    """Let Ctrl-C, SIGTERM and a closed terminal raise Stopped."""
+    """Let Ctrl-C, SIGTERM and a closed terminal raise Stopped, once."""
     for stop_signal in STOP_SIGNALS:
         signal.signal(stop_signal, _stop)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Hold a signal back until the end, so that it leaves no process behind."""
+    global _holding
+    _holding = True
+    try:
+        yield
+    finally:
+        _holding = False
+    if _received:
+        raise Stopped(_received.pop())
 
 
 @contextmanager
@@ -92,18 +105,22 @@ def started(
     command: Sequence[str], *, output: Any, env: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process that a terminal's Ctrl-C does not reach, and end it in the end."""
-    global _starting
-    _starting = True
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, start_new_session=True
-    )
+    process = None
     try:
-        _starting = False
-        if _received:
-            raise Stopped(_received[0])
+        with held():
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=env,
+                start_new_session=True,
+            )
         yield process
     finally:
-        end(process)
+        if process:
+            with held():
+                end(process)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -122,6 +139,14 @@ def end(process: subprocess.Popen[bytes]) -> None:
         with suppress(psutil.Error):
             member.kill()
     process.wait()
+
+
+def leave(exit_code: int) -> NoReturn:
+    """End the program at once: while Python tidies up, a further Ctrl-C would still count."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError):  # there is none, or it takes nothing
+            stream.flush()
+    os._exit(exit_code)
 
 
 # -- The packages and the machine ---------------------------------------------------------------
@@ -205,7 +230,7 @@ def answers(url: str, timeout: float = START_TIMEOUT) -> bool:
         session.trust_env = False
         try:
             session.get(url, timeout=timeout, allow_redirects=False, stream=True)
-        except (requests.RequestException, UnicodeError):
+        except Exception:  # whatever keeps an answer from coming, such as an address that is none
             return False
         return True
 
@@ -270,17 +295,17 @@ def run_client(
             last = (log.read_text(errors="replace").strip() or "it said nothing").splitlines()[-1]
             raise Failed(f"{client} ended without a report, exit code {exit_code}: {last}")
         figures = json.loads(result.read_text())
-    server_cpu_after = server.cpu()
-    known = server_cpu is not None and server_cpu_after is not None
-    run: Run = {
+    after = server.cpu()
+    server_used = None if server_cpu is None or after is None else round(after - server_cpu, 3)
+    run: dict[str, Any] = {
         "case": case or client,
         "round": round_number,
         "requests": requests,
-        "server_cpu_s": round(server_cpu_after - server_cpu, 3) if known else None,  # type: ignore[operator]
+        "server_cpu_s": server_used,
         "process_s": round(took, 4),
         **figures,
     }
-    return run
+    return cast(Run, run)
 
 
 def in_turn(cases: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
@@ -366,7 +391,7 @@ def peak_memory() -> float | None:
 
 def record_spans(client: ModuleType, spans: list[tuple[int, float, float]]) -> None:
     """Wrap a client's fetch, so that start and end of each request are noted."""
-    fetch = client.fetch  # type: ignore[attr-defined]
+    fetch = client.fetch
 
     def note(item_id: int, start: float) -> None:
         spans.append((item_id, start, time.perf_counter()))
@@ -399,13 +424,14 @@ def be_client(settings: Mapping[str, Any], result: Path) -> int:
     if settings["record_spans"]:
         record_spans(client, spans)
 
-    class Tally(client.Tally):  # type: ignore[misc, name-defined]
+    class Tally(client.Tally):  # type: ignore[misc]
         """The client's own tally, that also writes its figures to a file."""
 
         def report(self, *arguments: str) -> Any:
             elapsed = time.perf_counter() - self.start
             cpu = time.process_time() - self.cpu_start
-            answers, latencies = Counter(self.answers), Counter(self.latencies)
+            answers: Counter[str] = Counter(self.answers)
+            latencies: Counter[int] = Counter(self.latencies)
             exit_code = super().report(*arguments)
             figures = {
                 "ok": answers.pop("", 0),
