@@ -10,10 +10,12 @@ single run to results/. The tables and pictures are made from these files and no
 import os
 import signal
 
-signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # until there is something to stop
+if __name__ == "__main__":  # before all else, until there is something to stop
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 import argparse
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -21,8 +23,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,7 @@ from harness import (
     environment,
     failed,
     in_turn,
+    leave,
     not_shown,
     of_case,
     own_server,
@@ -45,7 +49,6 @@ from harness import (
     spread,
     stop_on_signals,
     throughput,
-    whole_rounds,
 )
 
 BENCHMARKS = Path(__file__).resolve().parent
@@ -205,7 +208,8 @@ STUDIES = [
     ),
     Study(
         "few",
-        "For a handful of requests, the choice does not matter: start-up outweighs it.",
+        "Up to 100 requests to a server that answers at once, nothing is faster than blocking: "
+        "start-up outweighs the rest.",
         [
             case
             for latency, numbers in ((0, (1, 10, 100, 1_000)), (100, (1, 10, 100, 200)))
@@ -219,7 +223,8 @@ STUDIES = [
     ),
     Study(
         "server",
-        "The server is half of the result: its access log costs, and a second worker needs cores.",
+        "The server is half of the result: its access log costs, and on two cores a second worker "
+        "gains nothing.",
         [
             Case("no access log, 1 worker", "test_async", 5_000, "no access log, 1 worker"),
             Case("access log, 1 worker", "test_async", 5_000, "no access log, 1 worker", access_log=True),
@@ -234,17 +239,17 @@ STUDIES = [
             Case("test_async.py", "test_async", 10_000, "test_async.py", 32),
             *(Case(tool, tool, 10_000, "test_async.py", 32) for tool in ("hey", "wrk", "oha", "autocannon")),
         ],
-        ["requests", "throughput", "ratio", "server_cpu"],
+        ["throughput", "ratio", "server_cpu"],
     ),
     Study(
         "pythons",
-        "The order of the three is the same on each Python.",
+        "On each Python, async with aiohttp is ahead, and for threads nothing is shown.",
         [],  # found when it runs
         ["throughput", "ratio", "client_cpu"],
     ),
     Study(
         "growth",
-        "The time for a request and the memory do not grow with the number of requests.",
+        "Memory does not grow with the number of requests.",
         [
             *(
                 Case(f"{name}, {number:,}", client, number, f"{name}, {numbers[0]:,}", rounds=rounds)
@@ -267,13 +272,13 @@ STUDIES = [
 
 def pythons() -> list[str]:
     """Return each Python on PATH, from 3.11 on, that runs."""
-    found = []
-    for minor in range(11, 30):
-        if (path := shutil.which(f"python3.{minor}")) and not subprocess.run(
-            [path, "-c", ""], capture_output=True, check=False
-        ).returncode:
-            found.append(path)
-    return found
+    paths = [shutil.which(f"python3.{minor}") for minor in range(11, 30)]
+    return [path for path in paths if path and works(path)]
+
+
+def works(python: str) -> bool:
+    """Say whether a Python is more than a name."""
+    return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
 
 
 @contextmanager
@@ -376,13 +381,7 @@ def available(case: Case) -> bool:
     """Say whether what a case needs is installed."""
     if case.client in TOOLS:
         return shutil.which(case.client) is not None
-    return case.client != "async_uvloop" or bool(shutil.which("true") and _has_uvloop())
-
-
-def _has_uvloop() -> bool:
-    import importlib.util
-
-    return importlib.util.find_spec("uvloop") is not None
+    return case.client != "async_uvloop" or find_spec("uvloop") is not None
 
 
 def quickened(case: Case) -> Case:
@@ -429,12 +428,282 @@ def measure(study: Study, folder: Path, quick: bool) -> None:
 
 def say(what: str, run: Run) -> None:
     """Print a line on a finished run."""
-    print(f"{what}: {run['ok']:,} ok in {run['elapsed_s']:.2f} s", file=sys.stderr)
+    print(f"{what}: {run['ok']:,} ok in {run['elapsed_s']:.2f} s", file=sys.stderr, flush=True)
 
 
 def write_result(path: Path, result: dict[str, Any]) -> Path:
     """Write a result, one run a line."""
-    text = json.dumps({k: v for k, v in result.items() if k != "runs"}, indent=1)
-    lines = ",\n".join("  " + json.dumps(run) for run in result["runs"])
-    path.write_text(f'{text[:-2]},\n "runs": [\n{lines}\n ]\n}}\n', encoding="utf-8")
+    head = json.dumps({key: value for key, value in result.items() if key != "runs"}, indent=1)
+    runs = ",\n".join("  " + json.dumps(run) for run in result["runs"])
+    path.write_text(f'{head[:-2]},\n "runs": [\n{runs}\n ]\n}}\n', encoding="utf-8")
     return path
+
+
+# -- Rendering: from the committed runs to tables and pictures, without measuring ---------------
+
+
+def number(value: float) -> str:
+    """Return a figure with some three digits, or with all before the point."""
+    if math.isnan(value):
+        return "–"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 3
+    return f"{value:,.{digits}f}"
+
+
+def median_and_range(values: Spread) -> str:
+    """Return a median with its range."""
+    return f"{number(values.median)} ({number(values.low)}–{number(values.high)})"
+
+
+def times(values: Spread) -> str:
+    """Return a ratio with its range, in as many digits as that allows."""
+    unclear = not_shown(values)
+    width = values.high - values.low
+    digits = 0 if width >= 5 else 1 if width >= 0.1 else 2
+    if not unclear and 1 in (round(values.low, digits), round(values.high, digits)):
+        digits += 1  # a range that does not reach 1 does not look as if it did
+    median, low, high = (f"{value:.{digits}f}" for value in values)
+    return f"{median} ({low}–{high})" + (", not shown" if unclear else "")
+
+
+def per_request(seconds: str) -> Callable[[Run], float]:
+    """Return a measure: a time of a run, in microseconds a request."""
+    return lambda run: 1e6 * (run[seconds] or math.nan) / run["requests"]  # type: ignore[literal-required]
+
+
+def share(seconds: str) -> Callable[[Run], float]:
+    """Return a measure: processor time, in percent of one core."""
+    return lambda run: 100 * (run[seconds] or math.nan) / run["elapsed_s"]  # type: ignore[literal-required]
+
+
+def value_of(key: str) -> Callable[[Run], float]:
+    """Return a measure: what a run holds under a key."""
+    return lambda run: math.nan if run[key] is None else run[key]  # type: ignore[literal-required]
+
+
+def idle(run: Run) -> float:
+    """Return the time in which the client did not compute, in microseconds a request."""
+    return max(0, 1e6 * (run["elapsed_s"] - run["client_cpu_s"]) / run["requests"])
+
+
+MEASURES: dict[str, tuple[str, Callable[[Run], float]]] = {
+    "elapsed": ("elapsed, s", value_of("elapsed_s")),
+    "throughput": ("requests/s", throughput),
+    "p50": ("p50, ms", value_of("p50_ms")),
+    "in_flight": ("in flight", value_of("in_flight")),
+    "client_cpu": ("client CPU, µs a request", per_request("client_cpu_s")),
+    "server_cpu": ("server CPU, µs a request", per_request("server_cpu_s")),
+    "idle": ("client idle, µs a request", idle),
+    "client_share": ("client CPU, %", share("client_cpu_s")),
+    "server_share": ("server CPU, %", share("server_cpu_s")),
+    "peak": ("peak memory, MiB", value_of("peak_mib")),
+    "process": ("start to exit, s", value_of("process_s")),
+    "microseconds": ("µs a request", per_request("elapsed_s")),
+}
+# Ratios to the base case; where less is better, base over case.
+RATIOS: dict[str, tuple[str, Callable[[Run], float]]] = {
+    "ratio": ("times as fast", throughput),
+    "process_ratio": ("times as fast, start to exit", lambda run: 1 / run["process_s"]),
+    "less_work": ("of it less work", lambda run: run["requests"] / run["client_cpu_s"]),
+    "idle_filled": ("of it idle time filled", share("client_cpu_s")),
+}
+
+
+def cell(column: str, case: dict[str, Any], runs: Sequence[Run]) -> str:
+    """Return one field of a table."""
+    mine = of_case(runs, case["name"])
+    if column == "requests":
+        return f"{case['requests']:,}"
+    if column in RATIOS:
+        if case["base"] == case["name"]:
+            return "1"
+        return times(against_base(column, case, runs))
+    return median_and_range(spread([MEASURES[column][1](run) for run in mine]))
+
+
+def against_base(column: str, case: dict[str, Any], runs: Sequence[Run]) -> Spread:
+    """Return a ratio to the base case, round by round, over the rounds that both have."""
+    rounds = {run["round"] for run in of_case(runs, case["name"])}
+    shared = [run for run in runs if run["round"] in rounds]
+    return ratio(shared, case["name"], case["base"], RATIOS[column][1])
+
+
+def table(columns: Sequence[str], cases: Sequence[dict[str, Any]], runs: Sequence[Run]) -> str:
+    """Return a Markdown table: a row a case."""
+    headers = ["", *(({"requests": ("requests",)} | MEASURES | RATIOS)[c][0] for c in columns)]
+    lines = [headers, ["---", *["---:"] * len(columns)]]
+    lines += [[case["name"], *(cell(column, case, runs) for column in columns)] for case in cases]
+    lost = [
+        f"\nNot ok: {case['name']}, {sum(map(failed, of_case(runs, case['name']))):,} requests."
+        for case in cases
+        if any(map(failed, of_case(runs, case["name"])))
+    ]
+    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + lost)
+
+
+def machine(result: dict[str, Any]) -> str:
+    """Return on one line what a result depends on."""
+    about = result["environment"]
+    libraries = ", ".join(f"{name} {number}" for name, number in about["libraries"].items())
+    return (
+        f"{about['date']}, commit {about['commit']}: {about['cpu']}, {about['cores']} cores, "
+        f"{about['system']}, Python {about['python']}, {libraries}."
+    )
+
+
+def not_shown_list(results: dict[str, dict[str, Any]]) -> str:
+    """Return a line for each comparison whose rounds disagree."""
+    lines = []
+    for study in STUDIES:
+        result = results[study.same_runs_as or study.name]
+        for column in ("ratio", "process_ratio"):
+            if column not in study.columns or study.same_runs_as:
+                continue
+            for case in result["cases"]:
+                values = against_base(column, case, result["runs"])
+                if case["base"] != case["name"] and not_shown(values):
+                    text = times(values).removesuffix(", not shown")
+                    lines.append(
+                        f"- `{study.name}`: {case['name']}, against {case['base']}: {text} {RATIOS[column][0]}"
+                    )
+    return "\n".join(lines) or "Every comparison separates."
+
+
+def blocks(results: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Return all that is generated into the documents, by the names of its markers."""
+    found = {"not shown": not_shown_list(results), "machine": machine(results["headline"])}
+    for study in STUDIES:
+        result = results[study.same_runs_as or study.name]
+        rounds = f"{result['rounds']} rounds in turn" if result["rounds"] > 1 else "1 round"
+        command = f"`python benchmarks/study.py {study.same_runs_as or study.name}`, {rounds}:"
+        found[study.name] = (
+            f"**{study.claim}**\n\n{command}\n\n{table(study.columns, result['cases'], result['runs'])}"
+        )
+    headline = results["headline"]
+    tables = [
+        table(["requests", "elapsed", "throughput", "ratio"], cases, headline["runs"])
+        for cases in (
+            [case for case in headline["cases"] if case["latency_ms"] == latency] for latency in (0, 20)
+        )
+    ]
+    found["both tables of headline"] = "\n\n".join(tables)
+    return found
+
+
+def filled(text: str, generated: dict[str, str]) -> str:
+    """Return a document with what stands between its markers made anew."""
+
+    def put(match: re.Match[str]) -> str:
+        return f"{match[1]}\n\n{generated[match[2]]}\n\n{match[3]}"
+
+    return re.sub(r"(<!-- made from ([^>]+) -->)\n.*?(<!-- end -->)", put, text, flags=re.DOTALL)
+
+
+def rendered(folder: Path, results: Path) -> dict[Path, bytes]:
+    """Return what the documents and pictures have to be, by their paths below a folder."""
+    import charts
+
+    loaded = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in results.glob("*.json")}
+    if missing := [s.name for s in STUDIES if not s.same_runs_as and s.name not in loaded]:
+        raise Failed(f"No runs of {', '.join(missing)} in {results}")
+    generated = blocks(loaded)
+    files = {
+        path: filled((folder / path).read_text(encoding="utf-8"), generated).encode()
+        for path in (Path("README.md"), Path("benchmarks/RESULTS.md"))
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, picture in charts.pictures(loaded, Path(scratch)).items():
+            files[Path("benchmarks", name)] = picture.read_bytes()
+    return files
+
+
+def differing(folder: Path, results: Path) -> list[Path]:
+    """Return the files below a folder that are not what the results make of them."""
+    files = rendered(folder, results)
+    return [path for path, content in files.items() if not is_file(folder / path, content)]
+
+
+def is_file(path: Path, content: bytes) -> bool:
+    """Say whether a file holds this, whatever its line ends."""
+    return path.is_file() and path.read_bytes().replace(b"\r\n", b"\n") == content.replace(b"\r\n", b"\n")
+
+
+# -- The command --------------------------------------------------------------------------------
+
+
+def parse_options() -> argparse.Namespace:
+    """Read the command line; a wrong option ends the program with one line and exit code 2."""
+    parser = argparse.ArgumentParser(
+        description="Measure the claims of RESULTS.md anew, and make its tables and pictures.",
+        usage=argparse.SUPPRESS,  # so that an error is one line
+    )
+    add = parser.add_argument
+    add("studies", nargs="*", metavar="STUDY", help="the studies to run (all)")
+    add("--list", action="store_true", help="name the studies and their claims, and end")
+    add("--quick", action="store_true", help="run at a hundredth of the size, to see that all works")
+    add("--render", action="store_true", help="make tables and pictures anew, without measuring")
+    add("--check", action="store_true", help="fail if --render would change anything")
+    add("--results", type=Path, default=BENCHMARKS / "results", metavar="DIR", help="the folder of the runs")
+    options = parser.parse_args()
+    names = [study.name for study in STUDIES]
+    if unknown := set(options.studies) - set(names):
+        parser.error(f"no study is named {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    return options
+
+
+def chosen(names: Sequence[str]) -> list[Study]:
+    """Return the studies that have to be measured for these names, or for all."""
+    wanted = {study.same_runs_as or study.name for study in STUDIES if not names or study.name in names}
+    return [study for study in STUDIES if study.name in wanted]
+
+
+def measure_all(options: argparse.Namespace) -> None:
+    """Run the chosen studies, and make the documents from them; may raise Failed and Stopped."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) if options.quick else options.results
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise Failed(f"{folder} can't be written: {error.strerror}") from None
+        for study in chosen(options.studies):
+            measure(study, folder, options.quick)
+    if not options.quick and folder == BENCHMARKS / "results":
+        render()
+
+
+def render() -> None:
+    """Make the documents and pictures anew."""
+    for path, content in rendered(ROOT, BENCHMARKS / "results").items():
+        (ROOT / path).write_bytes(content)
+
+
+def main() -> int:
+    """Do what the options say; return the exit code."""
+    options = parse_options()
+    if options.list:
+        for study in STUDIES:
+            print(f"{study.name:12} {study.claim}")
+        return 0
+    require_packages()
+    stop_on_signals()
+    try:
+        if options.check:
+            for path in (changed := differing(ROOT, options.results)):
+                print(f"{path} is not what the runs make of it: python benchmarks/study.py --render")
+            return int(bool(changed))
+        if options.render:
+            render()
+        else:
+            measure_all(options)
+    except Failed as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    except Stopped as stop:
+        return stop.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    leave(main())

@@ -2,7 +2,7 @@
 
 import asyncio
 
-import test_async as client
+import test_async as client  # noqa: F401
 import uvloop
 
 asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
