@@ -55,7 +55,7 @@ app = FastAPI(
     title="Python concurrency: async, threads, blocking",
     description="A small server to call with asyncio, with threads and one request at a time.",
     version="1.0.0",
-    # To look for OpenTelemetry takes about a tenth of each answer's time, and nobody listens here.
+    # To look for OpenTelemetry takes time in each answer, and nobody listens here.
     telemetry={"tracing": False, "metrics": False, "logs": False},
     # Left out when there is nothing to wait for, so that it costs nothing.
     dependencies=[Depends(simulate_latency)] if LATENCY else None,

@@ -7,7 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
-from helpers import DEADLINE, ROOT, environment, free_port, uvicorn, wait_for
+import pytest
+
+from helpers import DEADLINE, ROOT, environment, finish, free_port, start_python, uvicorn, wait_for
+from misbehaving import FAULTS, misbehaving
 
 LOCUSTFILE = ROOT / "benchmarks" / "locustfile.py"
 SECONDS = 5
@@ -45,3 +48,27 @@ def test_master_and_two_workers(tmp_path: Path) -> None:
         (total,) = (row for row in csv.DictReader(file) if row["Name"] == "Aggregated")
     assert int(total["Request Count"]) > 100
     assert int(total["Failure Count"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "failure"),
+    [
+        ("JSON string", "wrong answer"),
+        ("broken gzip", "wrong answer"),
+        ("503", "HTTP 503"),
+        ("closed before the head", ""),  # as Locust names it
+    ],
+)
+def test_failures(fault: str, failure: str, tmp_path: Path) -> None:
+    options = ("--headless", "--users", "2", "--run-time", "2s", "--csv", "result")
+    with misbehaving(FAULTS[fault], range(1, 25_000)) as server:
+        arguments = ("-m", "locust", "-f", str(LOCUSTFILE), "--host", server.url, *options)
+        outcome = finish(start_python(tmp_path, *arguments), 2 * DEADLINE)
+    assert outcome.exit_code == 1
+    with (tmp_path / "result_failures.csv").open(newline="") as file:
+        errors = {row["Error"] for row in csv.DictReader(file)}
+    assert errors
+    assert all(failure in error for error in errors)
+    assert not any("HTTP 0" in error for error in errors)
+    with (tmp_path / "result_exceptions.csv").open(newline="") as file:
+        assert not [*csv.DictReader(file)]

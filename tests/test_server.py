@@ -2,12 +2,15 @@
 
 import re
 import shutil
+import string
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
+
 from helpers import DEADLINE, ROOT, Server, finish, free_port, start_python, uvicorn, wait_for
 
 
@@ -30,6 +33,23 @@ def test_root_gives_five_random_letters(server: Server) -> None:
     assert all(list(body) == ["data"] for body in bodies)
     assert all(re.fullmatch("[a-z]{5}", body["data"]) for body in bodies)
     assert len({body["data"] for body in bodies}) > 1
+
+
+def test_root_uses_the_whole_alphabet(server: Server) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        letters = {c for _ in range(300) for c in session.get(server.url, timeout=DEADLINE).json()["data"]}
+    assert letters == set(string.ascii_lowercase)  # one is missing once in 10 ** 24 times
+
+
+def test_endpoints_run_on_the_event_loop() -> None:
+    # A plain `def` would go through a pool of threads, and cost each request a detour.
+    code = (
+        "import inspect, main\n"
+        "print([inspect.iscoroutinefunction(f) for f in (main.read_root, main.read_item)])"
+    )
+    ended = finish(start_python(ROOT, "-c", code))
+    assert ended.stdout == "[True, True]\n"
 
 
 @pytest.mark.parametrize("item_id", [0, 1, 24_999, -7, 2**63, -(10**400), 10**4_000])
@@ -77,6 +97,18 @@ def test_latency_holds_each_answer_back(tmp_path: Path) -> None:
             start = time.perf_counter()
             get(server.url + path)
             assert time.perf_counter() - start >= 0.15
+
+
+def test_latency_is_as_long_as_it_says_and_for_all_at_once(tmp_path: Path) -> None:
+    with uvicorn(tmp_path / "log", LATENCY_MS="400") as server:
+        start = time.perf_counter()
+        get(server.url)
+        assert time.perf_counter() - start < 3  # ten times as long would be 4
+        with ThreadPoolExecutor(20) as pool:
+            start = time.perf_counter()
+            urls = [f"{server.url}/items/{i}" for i in range(20)]
+            assert all(answer.ok for answer in pool.map(get, urls))
+            assert time.perf_counter() - start < 6  # one after another would be 8
 
 
 @pytest.mark.parametrize("value", ["", "0", "0.0"])
