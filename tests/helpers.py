@@ -44,7 +44,8 @@ def free_port() -> int:
 
 def environment(**extra: str) -> dict[str, str]:
     """Return this process's environment without what would change how the programs behave."""
-    kept = {name: value for name, value in os.environ.items() if name != "LATENCY_MS"}
+    changing = {"LATENCY_MS", "PYTHONUNBUFFERED"}
+    kept = {name: value for name, value in os.environ.items() if name not in changing}
     return kept | {"PYTHONUTF8": "1"} | extra
 
 

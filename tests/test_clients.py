@@ -10,6 +10,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+
 from helpers import (
     CLIENTS,
     DEADLINE,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from helpers import CLIENTS, edited, run
 from misbehaving import ANY_ERROR, FAULTS, ODDITIES, Fault, misbehaving
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
-from helpers import DEADLINE, Server, finish, start_python, uvicorn
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+
+from helpers import DEADLINE, Server, finish, start_python, uvicorn
 
 
 @pytest.fixture(scope="module")

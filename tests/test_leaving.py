@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from helpers import CLIENTS, DEADLINE, Outcome, edited, environment, finish, run, start, wait_for
 from misbehaving import FAULTS, Fault, Misbehaving, http, item, misbehaving
 

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from helpers import CLIENTS, ROOT, Outcome
 
 FIGURES = ("elapsed", "throughput", "p50", "p99", "cpu")
@@ -86,6 +87,17 @@ def test_throughput_is_of_the_ok_answers(client: ModuleType, capsys: pytest.Capt
     assert outcome.failures == {"HTTP 503": 1_000}
     assert float(outcome.figures["elapsed"]) == pytest.approx(1_000, abs=30)
     assert outcome.figures["throughput"] == "6"
+
+
+def test_report_of_the_usual_run_fits_110_columns(
+    client: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tally = client.Tally()
+    tally.start -= 100
+    for _ in range(24_999):
+        tally.add("", 0.0607)
+    (line,) = report(tally, 24_999, client, capsys).stdout.splitlines()
+    assert len(line) <= 110
 
 
 def test_nothing_is_lost(client: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
