@@ -174,7 +174,9 @@ def timeline(path: Path, result: Mapping[str, Any], wait: int) -> Path:
                 axes.broken_barh(bar, lane, facecolor=COLORS[name], edgecolor="none", alpha=0.85)
             axes.set_ylim(lanes - 0.4, -0.6)
             axes.set_yticks([])
-            axes.set_title(f"{name}: {1_000 * run['elapsed_s']:.0f} ms, {throughput(run):,.0f} requests/s")
+            axes.set_title(name, color=COLORS[name])
+            figures = f"{1_000 * run['elapsed_s']:,.0f} ms, {throughput(run):,.0f} requests/s"
+            axes.set_title(figures, loc="right")
             axes.spines[["left"]].set_visible(False)
         grid[-1].set_xlabel("time, ms")
         return save(figure, path)
