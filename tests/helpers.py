@@ -20,7 +20,7 @@ CLIENTS = ("async", "thread", "blocking")
 DEADLINE = 30  # seconds that anything may take before a test gives up on it
 
 REPORT = re.compile(
-    r"(?P<label>\w+ \(\w+\))  (?P<ok>[\d,]+) of (?P<total>[\d,]+) ok in (?P<elapsed>[\d.]+) s  "
+    r"(?P<label>\w+ \(\w+\))  (?P<ok>[\d,]+) of (?P<total>[\d,]+) ok in (?P<elapsed>\d+\.\d\d) s  "
     r"(?P<throughput>[\d,]+) requests/s  p50 (?P<p50>\d+\.\d\d) ms  p99 (?P<p99>\d+\.\d\d) ms  "
     r"CPU (?P<cpu>\d+)%"
 )

@@ -355,8 +355,10 @@ def test_server_that_never_comes_up(project: Path) -> None:
     assert outcome.stderr.startswith("The server did not start.\n")
 
 
-def test_log_level_of_the_environment(tmp_path: Path) -> None:
-    assert compare(tmp_path, *SHORT, UVICORN_LOG_LEVEL="warning", UVICORN_PORT="1").exit_code == 0
+def test_settings_of_the_environment_are_not_the_server_s(tmp_path: Path) -> None:
+    assert (
+        compare(tmp_path, *SHORT, UVICORN_LOG_LEVEL="warning", UVICORN_LIMIT_CONCURRENCY="2").exit_code == 0
+    )
 
 
 def test_client_that_prints_more_than_its_report(project: Path) -> None:

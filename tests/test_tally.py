@@ -253,11 +253,41 @@ def test_names(client: ModuleType) -> None:
     assert client.name(OSError(24, "Too many open files")) == "too many open files (raise ulimit -n)"
 
 
-def test_threads_record_one_at_a_time() -> None:
+@pytest.fixture
+def threads() -> Any:
+    """The script with threads, imported anew."""
     spec = importlib.util.spec_from_file_location("client", ROOT / "test_thread.py")
     assert spec and spec.loader
-    client: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(client)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_no_thread_counts_after_the_report(threads: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    report(threads.Tally(), 0, threads, capsys)
+    signal.signal(signal.SIGINT, handler)
+    assert threads.lock.locked()
+
+
+def test_what_goes_wrong_in_a_thread_is_not_lost(threads: Any) -> None:
+    class Broken:
+        """A tally that does not count."""
+
+        def start_clock(self, *_: object) -> None:
+            """Do nothing."""
+
+        def add(self, *_: object) -> None:
+            """Fail."""
+            raise ZeroDivisionError
+
+    threads.fetch = lambda *_: ("", 0.001)
+    with pytest.raises(ZeroDivisionError):
+        threads.fetch_all(Broken())
+
+
+def test_threads_record_one_at_a_time(threads: Any) -> None:
+    client = threads
     inside = overlaps = counted = 0
 
     class Watching:
