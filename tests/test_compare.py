@@ -374,10 +374,6 @@ def test_client_that_prints_more_than_its_report(project: Path) -> None:
 
 
 def test_client_that_dies_in_a_later_round(project: Path) -> None:
-    append(
-        project / "main.py",
-        "\n@app.get('/count')\nasync def count() -> int:\n    return 0\n",
-    )
     client = project / "test_thread.py"
     flag = project / "seen"
     source = client.read_text(encoding="utf-8").replace(
