@@ -5,11 +5,11 @@ while you edit it with `uvicorn main:app --reload`, and to measure with
 `uvicorn main:app --no-access-log`.
 
 Set LATENCY_MS in the environment to make each answer wait that many
-milliseconds, as a slow network or database would.
+milliseconds, as a slow network or database would. It is a whole number,
+because the timers of uvloop, which uvicorn uses where it can, count whole milliseconds.
 """
 
 import asyncio
-import math
 import os
 import random
 import string
@@ -20,15 +20,11 @@ from pydantic import BaseModel
 
 
 def read_latency() -> float:
-    """Return the simulated latency in seconds; stop the start if it makes no sense."""
+    """Return the simulated latency in seconds; end the program if LATENCY_MS is not possible."""
     text = os.environ.get("LATENCY_MS") or "0"
-    try:
-        milliseconds = float(text)
-    except ValueError:
-        milliseconds = math.nan
-    if not 0 <= milliseconds < math.inf:
-        sys.exit(f"LATENCY_MS must be a number of milliseconds, 0 or more, not {text!r}")
-    return milliseconds / 1000
+    if not text.isdecimal():
+        sys.exit(f"LATENCY_MS must be a whole number of milliseconds, 0 or more, not {text!r}")
+    return int(text) / 1000
 
 
 LATENCY = read_latency()

@@ -1,123 +1,212 @@
-"""Ask for every item with requests, one after another: a single request in flight.
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#     "requests~=2.34",
+#     "tqdm~=4.70",
+# ]
+# ///
+"""Request every item with requests, one after another.
 
-$ python test_blocking.py  # while `uvicorn main:app` runs in another terminal
-blocking (requests)  24,999 of 24,999 ok in 28.64 s  873 requests/s  p50 1.00 ms  p99 3.31 ms  CPU 64%
+Start the server in another terminal with `uvicorn main:app`. Then:
+
+$ python test_blocking.py
+blocking (requests): 24,999 of 24,999 ok in 26.33 s
+  949 requests/s, p50 1.01 ms, p99 1.60 ms, max 12.33 ms, CPU 68%
 """
 
 import json
+import math
 import os
 import signal
+import socket
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
-from itertools import islice
+from types import FrameType
 from urllib.parse import urlsplit
 
-from requests import PreparedRequest, Request, Session
+import requests
 from tqdm import tqdm
 
 BASE_URL = "http://127.0.0.1:8000"
 TIMEOUT = 10  # seconds
-urls = range(1, 25000)
+urls = range(1, 25000)  # item ids: a range, list or tuple of whole numbers
 
 
-def fetch(session: Session, request: PreparedRequest, item_id: int) -> tuple[str, float]:
-    """Ask for one item, past any proxy; return what failed, if anything, and the latency in seconds."""
-    start = time.perf_counter()
+def fetch(session: requests.Session, item_id: int) -> str:
+    """Request one item; return "" if the answer is right, and otherwise what went wrong."""
+    url = f"{BASE_URL}/items/{item_id}"
     try:
-        request.url = f"{BASE_URL.rstrip('/')}/items/{item_id}"  # the rest was prepared once
-        response = session.send(request, timeout=TIMEOUT, allow_redirects=False, proxies={})
-        failure = check(response.status_code, response.content, item_id)
-    except Exception as error:  # whatever the server did, the next request is sent
-        failure = name(error)
-    return failure, time.perf_counter() - start
+        response = session.get(url, timeout=TIMEOUT, allow_redirects=False)
+    except (requests.RequestException, ValueError) as error:  # ValueError: a malformed header
+        return describe(error)
+    return check(response.status_code, response.content, item_id)
 
 
 def fetch_all(tally: "Tally") -> None:
-    """Ask for all items, one after another, on one connection that stays open."""
-    with Session() as session:
-        request = Request("GET", "http://any", session.headers).prepare()
-        tally.start_clock(*fetch(session, request, 0))  # if a server is there
+    """Request all items, one after another."""
+    with requests.Session() as session:
+        session.trust_env = False  # no look-up of proxies and .netrc for each request
+        failure = fetch(session, 0)
+        if failure:
+            sys.exit(f"{BASE_URL}/items/0 does not answer as this project's server does: {failure}")
+        tally.start_clock()
         for item_id in urls:
-            failure, latency = fetch(session, request, item_id)
+            start = time.perf_counter()
+            failure = fetch(session, item_id)
+            latency = time.perf_counter() - start
             tally.add(failure, latency)
 
 
-# From here on, all three scripts are the same: they check, count, time and report.
+# The rest is the same in all three scripts, but for the label, CONCURRENCY, asyncio.run and the lock.
+
+
 def check(status: int, body: bytes, item_id: int) -> str:
-    """Return what is wrong with an answer: nothing, if it is the one asked for."""
-    with suppress(ValueError, RecursionError):  # no JSON, or nested deeper than Python follows
-        if status == 200 and repr(json.loads(body)) == repr({"item_id": item_id}):  # as 1 == 1.0 == True
-            return ""
-    return "wrong answer" if status == 200 else f"HTTP {status}"
+    """Return "" if an answer is right, and otherwise what is wrong with it."""
+    if status != 200:
+        return f"HTTP {status}"
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return "wrong answer"
+    if repr(answer) != repr({"item_id": item_id}):  # not ==, because 1 == 1.0 == True
+        return "wrong answer"
+    return ""
 
 
-def name(error: Exception) -> str:
-    """Return a short name for what kept an answer from coming."""
-    return "too many open files (raise ulimit -n)" if "Too many open" in str(error) else type(error).__name__
+def describe(error: BaseException) -> str:
+    """Name an error and its cause, such as "ConnectionError: Connection refused"."""
+    name = type(error).__name__
+    cause = root_cause(error)
+    if not isinstance(cause, OSError):
+        return name
+    if cause.errno and not isinstance(cause, socket.gaierror):
+        text = os.strerror(cause.errno)
+    else:
+        text = cause.strerror or str(cause)
+    return f"{name}: {text}" if text else name
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Return the error that an error goes back to; libraries wrap the system's in their own."""
+    cause = error.__cause__ or error.__context__
+    return root_cause(cause) if cause else error
+
+
+def percentile(latencies: Counter[int], percent: int) -> float:
+    """Return the latency in ms that so many percent of the answers did not exceed.
+
+    >>> percentile(Counter({100: 98, 250: 1, 9000: 1}), 99)  # in hundredths of a millisecond
+    2.5
+    """
+    rank = math.ceil(latencies.total() * percent / 100)
+    for latency in sorted(latencies):
+        rank -= latencies[latency]
+        if rank <= 0:
+            return latency / 100
+    return 0.0
 
 
 class Tally:
-    """Counts the answers and their latencies in seconds, shows the progress, and reports."""
+    """Counts the answers, shows the progress and reports."""
 
     def __init__(self) -> None:
-        self.answers, self.latencies = Counter[str](), Counter[int]()
-        self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=not sys.stderr or None)
-        self.start, self.cpu_start = time.perf_counter(), time.process_time()
+        """Start with nothing counted."""
+        self.ok = 0
+        self.failures = Counter[str]()
+        self.latencies = Counter[int]()  # of the ok answers, in hundredths of a millisecond
+        self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=None)
+        self.stopped = False
+        self.start_clock()
 
-    def start_clock(self, failure: str, _: float) -> None:
-        """Start to measure; but if the request before failed, say what to do and leave."""
-        if failure.startswith(("HTTP", "wrong")):
-            sys.exit(f"{BASE_URL} answers, but not as this project's server: {failure}")
-        if "URL" in failure.upper() or "Schema" in failure:
-            sys.exit(f"BASE_URL must be an http:// address, not {BASE_URL} ({failure})")
-        if failure:
-            start = f"start the server with uvicorn main:app --port {urlsplit(BASE_URL).port or 80}"
-            hint = "the server is too slow, or hangs" if "Timeout" in failure else start
-            sys.exit(f"No answer from {BASE_URL} ({failure}): {hint}")
-        self.start, self.cpu_start = time.perf_counter(), time.process_time()
+    def start_clock(self) -> None:
+        """Start to measure the elapsed time and the processor time."""
+        self.start = time.perf_counter()
+        self.cpu_start = time.process_time()
 
     def add(self, failure: str, latency: float) -> None:
-        self.answers[failure] += 1  # "" for an ok one
-        if not failure:
-            self.latencies[round(latency * 100_000)] += 1  # in hundredths of a millisecond
+        """Count one answer and its latency in seconds."""
+        if failure:
+            self.failures[failure] += 1
+        else:
+            self.ok += 1
+            self.latencies[round(latency * 100_000)] += 1
         self.bar.update()
 
-    def report(self, rest: str = "not answered") -> int:
-        """Print the figures, and under them each kind of failure; return the exit code."""
-        signal.signal(signal.SIGINT, lambda *_: None)  # one more would cut off the report
-        elapsed, cpu = time.perf_counter() - self.start, time.process_time() - self.cpu_start
-        with suppress(Exception):  # Ctrl-C may have come while it was being drawn
-            self.bar.close()
-        ok, total = self.answers.pop("", 0), len(urls)
-        ranked = Counter(dict(sorted(self.latencies.items())))  # its elements() are in order
-        p50, p99 = (next(islice(ranked.elements(), max(ok * p - 1, 0) // 100, None), 0) for p in (50, 99))
-        text = f"blocking (requests)  {ok:,} of {total:,} ok in {elapsed:.2f} s  {ok / elapsed:,.0f} "
-        text += f"requests/s  p50 {p50 / 100:.2f} ms  p99 {p99 / 100:.2f} ms  CPU {cpu / elapsed:.0%}"
-        self.answers[rest] += total - ok - self.answers.total()
-        text += "".join(f"\n  {count:,} × {kind}" for kind, count in (+self.answers).most_common())
-        with suppress(AttributeError, OSError):  # stdout may be closed, full or gone, or have no ×
-            print(text.encode(to := sys.stdout.encoding, "replace").decode(to).replace("?", "x"), flush=True)
-            return int(ok < total)
-        sys.stdout = sys.stderr  # or Python would try once more at its end, and complain
-        sys.exit(f"The report could not be written to stdout:\n{text}")
+    def stop_clock(self) -> None:
+        """Stop to measure; from now on, `leave` does nothing."""
+        self.stopped = True
+        self.elapsed = time.perf_counter() - self.start
+        self.cpu = time.process_time() - self.cpu_start
 
-    def interrupt(self, *_: object) -> None:
-        with suppress(BaseException):  # leave, whatever becomes of the report
+    def report(self) -> None:
+        """Print the figures, and then a line for each kind of failure."""
+        self.bar.close()
+        total = len(urls)
+        print(f"blocking (requests): {self.ok:,} of {total:,} ok in {self.elapsed:.2f} s")
+        print(
+            f"  {self.ok / self.elapsed:,.0f} requests/s,"
+            f" p50 {percentile(self.latencies, 50):.2f} ms,"
+            f" p99 {percentile(self.latencies, 99):.2f} ms,"
+            f" max {percentile(self.latencies, 100):.2f} ms,"
+            f" CPU {self.cpu / self.elapsed:.0%}"
+        )
+        for failure, count in self.failures.most_common():
+            print(f"  {count:,} x {failure}")
+        not_answered = total - self.ok - self.failures.total()
+        if not_answered:
+            print(f"  {not_answered:,} x not answered")
+
+    def leave(self, signal_number: int, frame: FrameType | None) -> None:
+        """Report and end the script, without waiting for the requests in flight."""
+        if self.stopped:
+            return  # the report is being printed
+        self.stop_clock()
+        try:
             self.report()
-        os._exit(130)  # at once, without waiting for the requests in flight
+            sys.stdout.flush()
+        finally:
+            os._exit(128 + signal_number)
+
+
+def settings_error() -> str:
+    """Return "" if the settings are possible, and otherwise what is wrong with them."""
+    if TIMEOUT <= 0:
+        return f"TIMEOUT must be more than 0 seconds, not {TIMEOUT!r}"
+    if not BASE_URL.startswith("http://") or not urlsplit(BASE_URL).hostname:
+        return f"BASE_URL must be an address such as http://127.0.0.1:8000, not {BASE_URL!r}"
+    return ""
+
+
+def require_server() -> None:
+    """End the script with one line if no server can be reached at BASE_URL."""
+    address = urlsplit(BASE_URL)
+    host, port = address.hostname, address.port or 80
+    try:
+        socket.create_connection((host, port), timeout=TIMEOUT).close()
+    except ConnectionRefusedError:
+        command = f"uvicorn main:app --host {host} --port {port}"
+        sys.exit(f"No server listens at {BASE_URL}. Start it in another terminal: {command}")
+    except TimeoutError:
+        sys.exit(f"{BASE_URL} does not accept a connection within {TIMEOUT} s")
+    except OSError as error:
+        sys.exit(f"{BASE_URL} cannot be reached: {describe(error)}")
 
 
 def main() -> int:
-    """Ask for all items and report; return the exit code."""
-    if TIMEOUT <= 0:
-        print(f"TIMEOUT ({TIMEOUT}) must be more than 0.", file=sys.stderr)
+    """Request all items and report; return the exit code."""
+    error = settings_error()
+    if error:
+        print(error, file=sys.stderr)
         return 2
-    signal.signal(signal.SIGINT, (tally := Tally()).interrupt)
-    sys.excepthook = lambda *error: tally.report(str(error[1]))  # such as "can't start new thread"
+    tally = Tally()
+    signal.signal(signal.SIGINT, tally.leave)
+    signal.signal(signal.SIGTERM, tally.leave)
+    require_server()
     fetch_all(tally)
-    return tally.report()
+    tally.stop_clock()
+    tally.report()
+    return 0 if tally.ok == len(urls) else 1
 
 
 if __name__ == "__main__":
