@@ -1,339 +1,458 @@
-"""Compare the three clients side by side, on a server of their own.
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#     "fastapi~=0.165.0",
+#     "uvicorn[standard]~=0.54.0",
+#     "aiohttp~=3.14",
+#     "requests~=2.34",
+#     "pydantic~=2.14",
+#     "tqdm~=4.70",
+#     "psutil~=7.2",
+#     "rich~=15.0",
+#     "typer~=0.29.2",
+# ]
+# ///
+"""Compare the three scripts, each in turn, against a server that this program starts itself.
 
-    $ python benchmarks/compare.py --requests 5000
-    client    elapsed s (min-max)   requests/s  x blocking (min-max)
-    async     1.37 (1.19-1.42)           3,657  3.5 (3.5-4.0)         ████
-    threads   4.69 (4.53-4.76)           1,066  1.0 (1.0-1.1)         ██████████████
-    blocking  4.78 (4.77-5.00)           1,045  1.0 (1.0-1.0)         ██████████████
-
-    client     p50 ms    p99 ms  client CPU  server CPU  failed
-    async        8.21     17.31         95%         93%  0
-    threads     22.57     96.96         98%         39%  0
-    blocking     0.93      1.75         67%         38%  0
-    3 rounds, 5,000 requests, 32 in flight, 1 worker, 0 ms latency, 2 CPUs
-    Python 3.11.7, aiohttp 3.14.5, requests 2.34.2, fastapi 0.165.0, uvicorn 0.54.0
-
-Each client runs unchanged, in a fresh process, once a round. The order rotates from
-round to round, so that a machine that slows down or speeds up favours no client.
+SAMPLE
 """
 
-import os
-import signal
-
-if __name__ == "__main__":  # before all else, until there is something to stop
-    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-
-import argparse
 import json
 import math
-import platform
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import nullcontext
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from harness import (
-    LIBRARIES,
-    Failed,
-    Run,
-    Server,
-    Spread,
-    Stopped,
-    answers,
-    environment,
-    failed,
-    in_turn,
-    leave,
-    of_case,
-    own_server,
-    ratio,
-    require_packages,
-    run_client,
-    spread,
-    stop_on_signals,
-    throughput,
-    whole_rounds,
-)
+try:
+    import typer
+    from rich.console import Console
+    from rich.table import Table
 
-CLIENTS = {"async": "test_async", "threads": "test_thread", "blocking": "test_blocking"}
-BAR_WIDTH = 14
-BUSY = 0.75  # of a core: what one of client and server reaches if nothing else keeps them waiting
-
-
-# -- Options ------------------------------------------------------------------------------------
-
-
-def whole_number(text: str) -> int:
-    """Read a command-line value that must be a whole number, 1 or more."""
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not {text!r}")
-    return int(text)
-
-
-def milliseconds(text: str) -> float:
-    """Read a command-line value that must be a time, 0 or more."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number, 0 or more, not {text!r}")
-    return value
-
-
-def output_file(text: str) -> Path:
-    """Read a command-line value that must be a file that can be written."""
-    path = Path(text)
-    new = not path.exists()
-    try:
-        path.open("ab").close()
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"can't write {text!r}: {error.strerror}") from None
-    if new:
-        path.unlink()
-    return path
-
-
-def chart_file(text: str) -> Path:
-    """Read a command-line value that must be a picture file."""
-    if Path(text).suffix not in {".svg", ".png"}:
-        raise argparse.ArgumentTypeError(f"must end in .svg or .png, not {text!r}")
-    return output_file(text)
-
-
-def parse_options() -> argparse.Namespace:
-    """Read the command line; a wrong option ends the program with one line and exit code 2."""
-    parser = argparse.ArgumentParser(
-        description="Run the asyncio, the threads and the blocking client against one server, "
-        "and print how long each takes.",
-        usage=argparse.SUPPRESS,  # so that an error is one line
+    import figures
+    import report
+    from harness.client import TIMEOUT, run_in_turn
+    from harness.environment import (
+        CLIENT_LIBRARIES,
+        SERVER_LIBRARIES,
+        describe_environment,
+        require,
     )
-    add = parser.add_argument
-    add("--requests", type=whole_number, metavar="N", help="requests a run (24999)")
-    add("--rounds", type=whole_number, metavar="N", help="runs of each client (3)")
-    add("--concurrency", type=whole_number, metavar="N", help="requests in flight at once (32)")
-    add("--latency-ms", type=milliseconds, metavar="MS", help="time each answer waits, in ms (0)")
-    add("--workers", type=whole_number, metavar="N", help="server processes (1)")
-    add("--url", help="measure the server that already runs there, such as http://127.0.0.1:8000")
-    add("--json", type=output_file, metavar="FILE", help="write every run to this file")
-    add("--chart", type=chart_file, metavar="FILE", help="draw the result, as .svg or .png")
-    parser.set_defaults(requests=24_999, rounds=3, concurrency=32)
-    options = parser.parse_args()
-    if options.url and (options.workers or options.latency_ms is not None):
-        parser.error("--workers and --latency-ms are for the own server: leave them out with --url")
-    options.workers = options.workers or 1
-    options.latency_ms = options.latency_ms or 0.0
-    return options
+    from harness.processes import Stopped, stop_on_signals
+    from harness.runs import (
+        ASYNC,
+        BLOCKING,
+        THREADS,
+        Case,
+        MeasurementError,
+        Run,
+        ServerSettings,
+    )
+    from harness.server import Server, is_up, start_servers
+except ModuleNotFoundError as error:
+    requirements = Path(__file__).with_name("requirements.txt")
+    command = f"{sys.executable} -m pip install -r {requirements}"
+    sys.exit(f"Not installed: {error.name}. Run: {command}")
+
+CLIENTS = (ASYNC, THREADS, BLOCKING)
+TOO_SHORT = 0.5  # seconds: below, the start of a run weighs too much
+BUSY = 0.75  # of a core, which the busier of client and server reaches on a machine at rest
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-# -- What the runs say: runs in, lines out ------------------------------------------------------
+@dataclass(frozen=True)
+class Settings:
+    """What the options say."""
+
+    requests: int
+    concurrency: int
+    rounds: int
+    latency_ms: int | None  # None for a server that somebody else started, as the next
+    workers: int | None
+    url: str | None
 
 
-def measured(runs: Sequence[Run]) -> list[str]:
-    """Return the clients that have run, in the order of the table."""
-    return [client for client in CLIENTS if of_case(runs, client)]
+@dataclass(frozen=True)
+class Comparison:
+    """What was measured, in whole rounds, and what it depends on."""
+
+    settings: Settings
+    environment: dict[str, Any]
+    runs: list[Run]
+
+    @property
+    def rounds_complete(self) -> int:
+        """How many rounds there are."""
+        return len(self.runs) // len(CLIENTS)
 
 
-def figure(values: Sequence[float | None], digits: int = 2) -> str:
-    """Return the median of what was measured, and a dash where nothing was."""
-    known = [value for value in values if value is not None]
-    return f"{spread(known).median:,.{digits}f}" if known else "-"
+# -- What the runs say: runs in, text out --------------------------------------------------------
+
+Form = Callable[[float], str]
+ROWS: dict[str, tuple[figures.Measure, Form]] = {
+    "elapsed, s": (figures.elapsed_s, report.number),
+    "requests/s": (figures.throughput, report.number),
+    "p50, ms": (figures.p50_ms, report.number),
+    "p99, ms": (figures.p99_ms, report.number),
+    "max, ms": (figures.max_ms, report.number),
+    "client CPU": (figures.client_share, report.percent),
+    "server CPU": (figures.server_share, report.percent),
+}
 
 
-def with_range(values: Spread, digits: int) -> str:
-    """Return a median with its range, and a dash where nothing was measured."""
-    if math.isnan(values.median):
-        return "-"
-    return f"{values.median:.{digits}f} ({values.low:.{digits}f}-{values.high:.{digits}f})"
+def spread(runs: Sequence[Run], client: str, measure: figures.Measure) -> figures.Spread:
+    """Return a measure of a client, with the least and the greatest over the rounds."""
+    return figures.median_and_range([measure(run) for run in figures.runs_of(runs, client)])
 
 
-def times_blocking(runs: Sequence[Run], client: str) -> Spread:
-    """Return how many times as many ok answers a second a client got as blocking, by rounds."""
-    both = {run["round"] for run in of_case(runs, client)} & {
-        run["round"] for run in of_case(runs, "blocking")
-    }
-    return ratio([run for run in runs if run["round"] in both], client, "blocking")
+def times_as_fast(runs: Sequence[Run], client: str) -> figures.Spread:
+    """Return how many times as many ok answers a second a client got as blocking."""
+    ratios = figures.ratios(runs, client, BLOCKING.name, figures.throughput)
+    return figures.median_and_range(ratios)
 
 
-def cores(runs: Sequence[Run], seconds: str) -> list[float | None]:
-    """Return for each run the part of one core that client or server used."""
+def failures(runs: Sequence[Run], client: str) -> Counter[str]:
+    """Return how many requests of a client failed in which way, over all rounds."""
+    kinds: Counter[str] = Counter()
+    for run in figures.runs_of(runs, client):
+        kinds.update(run.failures)
+    return kinds
+
+
+def table_rows(runs: Sequence[Run]) -> list[list[str]]:
+    """Return the rows of the table: what a figure is called, and the figure of each client."""
+    names = [client.name for client in CLIENTS]
+    rows = [
+        [label, *(report.with_range(spread(runs, name, measure), form) for name in names)]
+        for label, (measure, form) in ROWS.items()
+    ]
+    ratios = [report.with_range(times_as_fast(runs, name)) for name in names]
+    rows.insert(2, ["times as fast", *ratios])
+    failed = [f"{failures(runs, name).total():,}" for name in names]
+    return [*rows, ["failed", *failed]]
+
+
+def plain_table(runs: Sequence[Run]) -> str:
+    """Return the table in plain text: a column a client, a row a figure."""
+    table = Table(box=None, pad_edge=False, header_style="")
+    table.add_column("")
+    for client in CLIENTS:
+        table.add_column(client.name, justify="right", no_wrap=True)
+    for row in table_rows(runs):
+        table.add_row(*row)
+    console = Console(width=100, color_system=None)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def markdown_table(runs: Sequence[Run]) -> str:
+    """Return the table in Markdown."""
+    return report.markdown_table(["", *(client.name for client in CLIENTS)], table_rows(runs))
+
+
+def conclusion(runs: Sequence[Run]) -> str:
+    """Return the comparison in one sentence."""
+    faster = [times_as_fast(runs, client.name) for client in (ASYNC, THREADS)]
+    if any(math.isnan(times.median) for times in faster):
+        return "No ratio: blocking got no right answer."
+    asynchronous, threads = map(report.times, faster)
+    return f"async was {asynchronous} times as fast as blocking, threads {threads}."
+
+
+def failure_lines(runs: Sequence[Run]) -> list[str]:
+    """Return a line for each client and each kind of failure."""
     return [
-        None if run[seconds] is None else run[seconds] / run["elapsed_s"]  # type: ignore[literal-required]
-        for run in runs
+        f"{client.name}: {count:,} x {kind}"
+        for client in CLIENTS
+        for kind, count in failures(runs, client.name).most_common()
     ]
 
 
-def percent(values: Sequence[float | None]) -> str:
-    """Return the median of some parts as a percentage."""
-    text = figure([None if value is None else 100 * value for value in values], 0)
-    return text if text == "-" else f"{text}%"
+def remarks(settings: Settings, runs: Sequence[Run]) -> list[str]:
+    """Return what makes the figures doubtful."""
+    short = [
+        client.method
+        for client in CLIENTS
+        if spread(runs, client.name, figures.elapsed_s).median < TOO_SHORT
+    ]
+    if short:
+        return [f"Too short to measure: {', '.join(short)}. Use -n to send more requests."]
+    if settings.latency_ms == 0 and settings.workers == 1 and was_starved(runs):
+        return ["Neither client nor server had a full core: the machine was busy. Measure again."]
+    return []
 
 
-def table(runs: Sequence[Run]) -> list[str]:
-    """Return two rows of figures a client, with medians and ranges over the rounds, and a bar each."""
-    slowest = max(spread([run["elapsed_s"] for run in of_case(runs, c)]).median for c in measured(runs))
-    lines = [f"{'client':8}  {'elapsed s (min-max)':20}  requests/s  x blocking (min-max)"]
-    for client in measured(runs):
-        mine = of_case(runs, client)
-        elapsed = spread([run["elapsed_s"] for run in mine])
-        bar = "█" * max(1, round(BAR_WIDTH * elapsed.median / slowest))
-        lines.append(
-            f"{client:8}  {with_range(elapsed, 2):20}  {figure([*map(throughput, mine)], 0):>10}  "
-            f"{with_range(times_blocking(runs, client), 1):20}  {bar}"
-        )
-    lines += ["", f"{'client':8}   p50 ms    p99 ms  client CPU  server CPU  failed"]
-    for client in measured(runs):
-        mine = of_case(runs, client)
-        lost, asked = sum(map(failed, mine)), sum(run["requests"] for run in mine)
-        lines.append(
-            f"{client:8}  {figure([run['p50_ms'] for run in mine]):>7}  "
-            f"{figure([run['p99_ms'] for run in mine]):>8}  {percent(cores(mine, 'client_cpu_s')):>10}  "
-            f"{percent(cores(mine, 'server_cpu_s')):>10}  " + (f"{lost:,} of {asked:,}" if lost else "0")
-        )
-    return lines
-
-
-def failures(runs: Sequence[Run]) -> list[str]:
-    """Return a line for each client and each kind of failure, over all rounds."""
-    lines = []
-    for client in measured(runs):
-        kinds: Counter[str] = Counter()
-        for run in of_case(runs, client):
-            kinds.update(run["failed"])
-        lines += [f"  {client}: {count:,} × {kind}" for kind, count in kinds.most_common()]
-    return lines
-
-
-def was_busy(runs: Sequence[Run], latency_ms: float, workers: int) -> bool:
-    """Say whether neither client nor server had a full core in the async runs, and none waited."""
+def was_starved(runs: Sequence[Run]) -> bool:
+    """Say whether both client and server got too little of a core while async ran."""
     shares = [
-        max(client, server)
-        for client, server in zip(
-            cores(of_case(runs, "async"), "client_cpu_s"),
-            cores(of_case(runs, "async"), "server_cpu_s"),
-            strict=True,
-        )
-        if client is not None and server is not None
+        max(figures.client_share(run), figures.server_share(run))
+        for run in figures.runs_of(runs, ASYNC.name)
+        if run.server_cpu_s is not None
     ]
-    return not latency_ms and workers == 1 and bool(shares) and spread(shares).median < BUSY
+    return figures.median_and_range(shares).median < BUSY
 
 
-def describe(options: argparse.Namespace, rounds: int) -> list[str]:
-    """Return what a result depends on, on lines of less than 80 columns."""
-    versions = [f"{library} {version(library)}" for library in LIBRARIES if library != "httpx"]
-    cpus = f"{os.cpu_count()} CPUs"
-    if options.url:
-        where = [f"server at {options.url}"]
+def estimate_s(settings: Settings) -> float:
+    """Return about how long all runs take, in seconds.
+
+    Starting a client takes about 0.3 s. For a request itself, requests needs about a
+    millisecond, and aiohttp about a fifth of that.
+    """
+    latency = (settings.latency_ms or 0) / 1000
+    blocking = latency + 0.001
+    threads = max(latency / settings.concurrency, 0.001)
+    asynchronous = max(latency / settings.concurrency, 0.0002)
+    start = 0.3 * len(CLIENTS)
+    return settings.rounds * (start + settings.requests * (blocking + threads + asynchronous))
+
+
+def announcement(settings: Settings) -> str:
+    """Say what will run and about how long that takes."""
+    seconds = estimate_s(settings)
+    about = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    text = (
+        f"{report.plural(settings.rounds, 'round')} of async, threads and blocking, "
+        f"{report.plural(settings.requests, 'request')} each: about {about}."
+    )
+    return f"{text} Use -n to send fewer." if seconds > 300 else text
+
+
+def describe(comparison: Comparison) -> list[str]:
+    """Return two lines on what the figures depend on."""
+    settings, environment = comparison.settings, comparison.environment
+    rounds = report.plural(settings.rounds, "round")
+    if comparison.rounds_complete < settings.rounds:
+        rounds = f"{comparison.rounds_complete} of {rounds}"
+    parts = [
+        rounds,
+        report.plural(settings.requests, "request"),
+        f"{settings.concurrency} in flight",
+        report.plural(environment["cores"], "core"),
+    ]
+    if settings.url:
+        parts.append(f"server at {settings.url}")
     else:
-        workers = "1 worker" if options.workers == 1 else f"{options.workers} workers"
-        where = [workers, f"{options.latency_ms:g} ms latency"]
-    of_rounds = f"{rounds} of {options.rounds} rounds" if rounds < options.rounds else f"{rounds} rounds"
-    asked = f"{options.requests:,} requests, {options.concurrency} in flight"
-    return [
-        ", ".join([of_rounds, asked, *where, cpus]),
-        ", ".join([f"Python {platform.python_version()}", *versions]),
-    ]
+        parts.append(f"{settings.latency_ms} ms latency")
+        parts.append(report.plural(settings.workers or 1, "worker"))
+    libraries = [f"{name} {version}" for name, version in environment["libraries"].items()]
+    return [", ".join(parts), ", ".join([f"Python {environment['python']}", *libraries])]
 
 
-def result(options: argparse.Namespace, runs: Sequence[Run], rounds: int) -> dict[str, object]:
-    """Return what is written as JSON: every run, and what it depends on."""
-    settings = {
-        "requests": options.requests,
-        "rounds": options.rounds,
-        "rounds_done": rounds,
-        "concurrency": options.concurrency,
-        "latency_ms": None if options.url else options.latency_ms,
-        "workers": None if options.url else options.workers,
-        "url": options.url,
+def summary(comparison: Comparison) -> dict[str, Any]:
+    """Return each client's figures: the median, the least and the greatest of each."""
+    measures = {
+        "elapsed_s": figures.elapsed_s,
+        "requests_per_s": figures.throughput,
+        "p50_ms": figures.p50_ms,
+        "p99_ms": figures.p99_ms,
+        "max_ms": figures.max_ms,
+        "client_cpu_share": figures.client_share,
+        "server_cpu_share": figures.server_share,
     }
-    return {"environment": environment() | settings, "runs": runs}
+    runs = comparison.runs
+    clients: dict[str, dict[str, Any]] = {}
+    for client in CLIENTS:
+        spreads = {name: spread(runs, client.name, measure) for name, measure in measures.items()}
+        spreads["times_as_fast_as_blocking"] = times_as_fast(runs, client.name)
+        clients[client.name] = {
+            name: None if math.isnan(values.median) else values._asdict()
+            for name, values in spreads.items()
+        }
+        clients[client.name]["failed"] = failures(runs, client.name).total()
+    return {"rounds_complete": comparison.rounds_complete, "clients": clients}
 
 
-# -- Measuring ----------------------------------------------------------------------------------
+def plain_text(comparison: Comparison) -> str:
+    """Return all that is printed in the end."""
+    runs = comparison.runs
+    lines = [
+        plain_table(runs),
+        "",
+        *describe(comparison),
+        *failure_lines(runs),
+        *remarks(comparison.settings, runs),
+        "",
+        conclusion(runs),
+    ]
+    return "\n".join(lines)
 
 
-def measure(server: Server, options: argparse.Namespace, runs: list[Run]) -> None:
-    """Run all clients once a round, and show how far it is; add to runs."""
-    from tqdm import tqdm
-
-    total = options.rounds * len(CLIENTS)
-    with tqdm(total=total, unit="run", disable=None, leave=False, file=sys.stderr) as bar:
-        for number, client in in_turn([*CLIENTS], options.rounds):
-            bar.set_description(f"round {number} of {options.rounds}, {client}")
-            run = run_client(
-                CLIENTS[client],
-                server,
-                requests=options.requests,
-                concurrency=None if client == "blocking" else options.concurrency,
-                case=client,
-                round_number=number,
-            )
-            runs.append(run)
-            bar.update()
-            if bar.disable:
-                took = f"{run['ok']:,} of {run['requests']:,} ok in {run['elapsed_s']:.2f} s"
-                print(f"Round {number} of {options.rounds}: {client}, {took}", file=sys.stderr)
+# -- Files --------------------------------------------------------------------------------------
 
 
-def show(options: argparse.Namespace, runs: Sequence[Run], remarks: Sequence[str]) -> bool:
-    """Write the files, then print the table; return whether stdout took it."""
-    rounds = len(runs) // len(CLIENTS)
-    if options.json:
-        text = json.dumps(result(options, runs, rounds), indent=2)
-        options.json.write_text(text + "\n", encoding="utf-8")
-    if options.chart:
-        import charts
+def write_json(comparison: Comparison, path: Path) -> None:
+    """Write every run, a summary, and what they depend on."""
+    runs = [{"client": run.case, **asdict(run)} for run in comparison.runs]
+    for run in runs:
+        del run["case"], run["spans_s"]
+    content = {
+        "settings": asdict(comparison.settings),
+        "environment": comparison.environment,
+        "summary": summary(comparison),
+        "runs": runs,
+    }
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
-        title = describe(options, rounds)[0]
-        charts.comparison(options.chart, [(title, runs, {client: client for client in measured(runs)})])
-    text = "\n".join([*table(runs), *describe(options, rounds), *failures(runs), *remarks])
+
+def write_markdown(comparison: Comparison, path: Path) -> None:
+    """Write the table, what it depends on and the conclusion, for an issue or a README."""
+    parts = [
+        markdown_table(comparison.runs),
+        *describe(comparison),
+        conclusion(comparison.runs),
+    ]
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def draw_chart(comparison: Comparison, path: Path) -> None:
+    """Draw the elapsed times as a picture, in the format that the file's name says."""
+    import charts
+
+    charts.save_comparison(path, describe(comparison)[0], CLIENTS, comparison.runs)
+
+
+Writer = Callable[[Comparison, Path], None]
+
+
+def write(writer: Writer, comparison: Comparison, path: Path) -> bool:
+    """Write a file; return whether it worked, and if it didn't, say why on stderr."""
     try:
-        encoding = sys.stdout.encoding
-        if any(sign not in sign.encode(encoding, "replace").decode(encoding) for sign in "█×"):
-            text = text.replace("█", "#").replace("×", "x")
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
-    except (AttributeError, OSError):  # stdout is closed, full or gone
-        sys.stdout = sys.stderr  # or Python would try once more at its end, and complain
-        print("The table could not be written to stdout:", text, sep="\n", file=sys.stderr)
+        writer(comparison, path)
+    except (OSError, ValueError) as error:  # ValueError: no picture format has this ending
+        print(f"{path} was not written: {error}", file=sys.stderr)
         return False
     return True
 
 
-def main() -> int:
-    """Compare the clients as the options say; return the exit code."""
-    options = parse_options()
-    require_packages()
-    stop_on_signals()
+# -- The command --------------------------------------------------------------------------------
+
+
+def cases(settings: Settings) -> list[Case]:
+    """Return the three clients with these settings."""
+    server = ServerSettings()
+    if not settings.url:
+        server = ServerSettings(latency_ms=settings.latency_ms or 0, workers=settings.workers or 1)
+    return [
+        replace(
+            client,
+            requests=settings.requests,
+            concurrency=settings.concurrency if client.concurrency else None,
+            server=server,
+        )
+        for client in CLIENTS
+    ]
+
+
+@contextmanager
+def find_or_start_server(settings: Settings) -> Iterator[dict[ServerSettings, Server]]:
+    """Give the server to measure: the one that runs at a URL, or one that is started here."""
+    if settings.url is None:
+        with start_servers(cases(settings)) as servers:
+            yield servers
+    elif is_up(settings.url):
+        yield {ServerSettings(): Server(settings.url)}
+    else:
+        raise MeasurementError(f"No server answers at {settings.url}.")
+
+
+def measure(settings: Settings) -> tuple[list[Run], int]:
+    """Run all clients once a round, with a line for each run; return the runs and an exit code."""
     runs: list[Run] = []
-    remarks: list[str] = []
-    exit_code = 0
     try:
-        if options.url and not answers(options.url):
-            raise Failed(f"No answer from {options.url}. Is the server running?")
-        server = own_server(latency_ms=options.latency_ms, workers=options.workers)
-        with nullcontext(Server(options.url)) if options.url else server as running:
-            try:
-                measure(running, options, runs)
-            finally:
-                remarks += running.troubles()
-    except Failed as failure:
-        print(failure, file=sys.stderr)
-        exit_code = 1
+        with find_or_start_server(settings) as servers:
+            print(announcement(settings), file=sys.stderr)
+            for run in run_in_turn(cases(settings), servers, settings.rounds):
+                runs.append(run)
+                print(report.run_line(run, settings.rounds), file=sys.stderr)
+    except MeasurementError as error:
+        print(error, file=sys.stderr)
+        return runs, 1
     except Stopped as stop:
         print("Stopped.", file=sys.stderr)
-        exit_code = stop.exit_code
-    # Only whole rounds can be compared; but where there is none yet, what there is, is shown.
-    runs = whole_rounds(runs, len(CLIENTS)) or runs
-    if runs:
-        if not options.url and was_busy(runs, options.latency_ms, options.workers):
-            remarks.append("Neither client nor server had a full core: the machine was busy, measure again.")
-        shown = show(options, runs, remarks)
-        exit_code = exit_code or int(not shown)
-    return exit_code or int(any(run["failed"] for run in runs))
+        return runs, stop.exit_code
+    return runs, 0
+
+
+def check_options(url: str | None, latency_ms: int | None, workers: int | None) -> None:
+    """Refuse what the types of the options allow, but can't be measured."""
+    if url and not (url.startswith("http://") and urlsplit(url).hostname):
+        raise typer.BadParameter(f"{url!r} is not like http://127.0.0.1:8000.", param_hint="--url")
+    if url and (latency_ms is not None or workers is not None):
+        raise typer.BadParameter(
+            "--latency-ms and --workers are for the server that this program starts.",
+            param_hint="--url",
+        )
+    if latency_ms is not None and latency_ms >= 1000 * TIMEOUT:
+        raise typer.BadParameter(
+            f"the clients wait for {TIMEOUT} s, so it must be less than {1000 * TIMEOUT}.",
+            param_hint="--latency-ms",
+        )
+
+
+@app.command()
+def main(
+    requests: Annotated[
+        int, typer.Option("--requests", "-n", min=1, help="Requests of each run.")
+    ] = 24_999,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", "-c", min=1, help="Requests in flight.")
+    ] = 32,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each client.")] = 3,
+    latency_ms: Annotated[
+        int | None,
+        typer.Option(min=0, show_default=False, help="How long each answer waits, 0 by default."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, show_default=False, help="Server processes, 1 by default.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Measure the server that runs here instead of starting one.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all runs to this file.")
+    ] = None,
+    markdown_file: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the table to this file.")
+    ] = None,
+    chart_file: Annotated[
+        Path | None, typer.Option("--chart", help="Draw the result, as .svg or .png.")
+    ] = None,
+) -> None:
+    """Compare the asyncio, the threads and the blocking script against one server."""
+    check_options(url, latency_ms, workers)
+    settings = Settings(
+        requests,
+        concurrency,
+        rounds,
+        latency_ms=None if url else latency_ms or 0,
+        workers=None if url else workers or 1,
+        url=url.rstrip("/") if url else None,
+    )
+    require(CLIENT_LIBRARIES + SERVER_LIBRARIES, "requirements.txt")
+    if chart_file:
+        require(["matplotlib"], "requirements-study.txt")
+
+    stop_on_signals()
+    libraries = CLIENT_LIBRARIES if url else CLIENT_LIBRARIES + SERVER_LIBRARIES
+    environment = describe_environment(libraries)
+    runs, exit_code = measure(settings)
+    runs = figures.whole_rounds(runs, len(CLIENTS))
+    if not runs:
+        sys.exit(exit_code)
+    comparison = Comparison(settings, environment, runs)
+    print(plain_text(comparison))
+
+    files = {write_json: json_file, write_markdown: markdown_file, draw_chart: chart_file}
+    written = [write(writer, comparison, path) for writer, path in files.items() if path]
+    all_ok = all(written) and not any(run.failures for run in runs)
+    sys.exit(exit_code or int(not all_ok))
 
 
 if __name__ == "__main__":
-    leave(main())
+    app()

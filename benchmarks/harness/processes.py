@@ -1,0 +1,93 @@
+"""Start and end child processes, from the parent's side.
+
+A child can't outlive its parent: its standard input is a pipe from the parent, and
+child.py ends the child's process group when that pipe closes, however the parent ended.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+BENCHMARKS = Path(__file__).resolve().parent.parent
+GRACE_PERIOD = 2  # seconds that a child has to end after SIGTERM
+
+
+class Stopped(BaseException):
+    """A signal asks the program to stop: Ctrl-C, SIGTERM or a closed terminal."""
+
+    def __init__(self, signal_number: int) -> None:
+        """Give the exit code that a shell expects after this signal."""
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number
+
+
+def stop_on_signals() -> None:
+    """Raise Stopped on the first signal to stop, and ignore the following ones."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # no SIGHUP on Windows
+    stop_signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+    def ignore(signal_number: int, frame: FrameType | None) -> None:
+        pass
+
+    def stop(signal_number: int, frame: FrameType | None) -> None:
+        for stop_signal in stop_signals:
+            signal.signal(stop_signal, ignore)
+        raise Stopped(signal_number)
+
+    for stop_signal in stop_signals:
+        signal.signal(stop_signal, stop)
+
+
+@contextmanager
+def start_child(
+    arguments: Sequence[str],
+    *,
+    stdout: IO[bytes] | int,
+    stderr: IO[bytes] | None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run child.py with some arguments in a process group of its own; end the group on leaving.
+
+    A stderr of None is the parent's.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.child", *arguments],
+        cwd=BENCHMARKS,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a child and all that it started: politely first, then by force."""
+    if process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_PERIOD)
+    kill_group(process)
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream:
+            stream.close()
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of a child's process group; where there are none, the child."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):  # nothing is left (macOS: zombies)
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
