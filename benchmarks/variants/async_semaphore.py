@@ -1,28 +1,40 @@
-"""A task for each request, all created at once, but only CONCURRENCY of them get on."""
+"""A task for each request, of which a semaphore lets CONCURRENCY send theirs."""
 
 import asyncio
+import sys
+import time
 
-import test_async as client
-from aiohttp import ClientSession, ClientTimeout, TCPConnector
+import aiohttp
+
+import test_async as script
 
 
 async def fetch_one(
-    session: ClientSession, free: asyncio.Semaphore, item_id: int, tally: client.Tally
+    session: aiohttp.ClientSession,
+    semaphore: asyncio.Semaphore,
+    item_id: int,
+    tally: script.Tally,
 ) -> None:
-    """Ask for one item, as soon as it is its turn."""
-    async with free:
-        failure, latency = await client.fetch(session, item_id)
+    """Request one item as soon as the semaphore allows it, and count the answer."""
+    async with semaphore:
+        start = time.perf_counter()
+        failure = await script.fetch(session, item_id)
+        latency = time.perf_counter() - start
     tally.add(failure, latency)
 
 
-async def fetch_all(tally: client.Tally) -> None:
-    """Ask for all items, with a task for each."""
-    connector = TCPConnector(limit=0)
-    timeout = ClientTimeout(total=client.TIMEOUT)
-    async with ClientSession(connector=connector, timeout=timeout) as session:
-        tally.start_clock(*await client.fetch(session, 0))
-        free = asyncio.Semaphore(client.CONCURRENCY)
-        await asyncio.gather(*(fetch_one(session, free, item_id, tally) for item_id in client.urls))
-
-
-client.fetch_all = fetch_all
+async def fetch_all(tally: script.Tally) -> None:
+    """Request all items, with a task for each of them."""
+    timeout = aiohttp.ClientTimeout(total=script.TIMEOUT)
+    connector = aiohttp.TCPConnector(limit=0)  # the semaphore is the limit
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+        failure = await script.fetch(session, 0)
+        if failure:
+            sys.exit(f"{script.BASE_URL}: {failure}")
+        tally.start_clock()
+        semaphore = asyncio.Semaphore(script.CONCURRENCY)
+        tasks = [
+            asyncio.create_task(fetch_one(session, semaphore, item_id, tally))
+            for item_id in script.urls
+        ]
+        await asyncio.gather(*tasks)

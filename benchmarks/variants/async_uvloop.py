@@ -1,8 +1,10 @@
-"""Another event loop: uvloop's instead of asyncio's own (not on Windows)."""
+"""The script on uvloop, another event loop than asyncio's own; not on Windows."""
 
-import asyncio
-
-import test_async as client  # noqa: F401
 import uvloop
 
-asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+import test_async as script
+
+
+def fetch_all(tally: script.Tally) -> None:
+    """Request all items as the script does."""
+    uvloop.run(script.fetch_all(tally))

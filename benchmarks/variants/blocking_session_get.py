@@ -1,20 +1,22 @@
-"""The tutorial form with a session: session.get, which prepares each request anew."""
+"""The tutorial form: a Session that looks up proxies and .netrc for each request."""
 
+import sys
 import time
 
 import requests
-import test_blocking as client
+
+import test_blocking as script
 
 
-def fetch(session: requests.Session, _: object, item_id: int) -> tuple[str, float]:
-    """Ask for one item; return what failed, if anything, and the latency in seconds."""
-    start = time.perf_counter()
-    try:
-        response = session.get(f"{client.BASE_URL}/items/{item_id}", timeout=client.TIMEOUT)
-        failure = client.check(response.status_code, response.content, item_id)
-    except Exception as error:
-        failure = client.name(error)
-    return failure, time.perf_counter() - start
-
-
-client.fetch = fetch
+def fetch_all(tally: script.Tally) -> None:
+    """Request all items, one after another."""
+    with requests.Session() as session:
+        failure = script.fetch(session, 0)
+        if failure:
+            sys.exit(f"{script.BASE_URL}: {failure}")
+        tally.start_clock()
+        for item_id in script.urls:
+            start = time.perf_counter()
+            failure = script.fetch(session, item_id)
+            latency = time.perf_counter() - start
+            tally.add(failure, latency)

@@ -1,37 +1,31 @@
-"""The tutorial form: one Session for all threads, of ten connections, and session.get."""
+"""The tutorial form: one Session for all threads, which looks at the environment."""
 
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
-import test_thread as client
+
+import test_thread as script
 
 
-def fetch(session: requests.Session, item_id: int) -> tuple[str, float]:
-    """Ask for one item; return what failed, if anything, and the latency in seconds."""
+def fetch_one(session: requests.Session, item_id: int, tally: script.Tally) -> None:
+    """Request one item and count the answer."""
     start = time.perf_counter()
-    try:
-        response = session.get(f"{client.BASE_URL}/items/{item_id}", timeout=client.TIMEOUT)
-        failure = client.check(response.status_code, response.content, item_id)
-    except Exception as error:
-        failure = client.name(error)
-    return failure, time.perf_counter() - start
-
-
-def fetch_one(session: requests.Session, item_id: int, tally: client.Tally) -> None:
-    """Ask for one item, and count it."""
-    failure, latency = client.fetch(session, item_id)
-    with client.lock:
+    failure = script.fetch(session, item_id)
+    latency = time.perf_counter() - start
+    with tally.lock:
         tally.add(failure, latency)
 
 
-def fetch_all(tally: client.Tally) -> None:
-    """Ask for all items, with a job for each."""
-    with requests.Session() as session, ThreadPoolExecutor(client.CONCURRENCY) as pool:
-        tally.start_clock(*client.fetch(session, 0))
-        for item_id in client.urls:
-            pool.submit(fetch_one, session, item_id, tally)
-
-
-client.fetch = fetch
-client.fetch_all = fetch_all
+def fetch_all(tally: script.Tally) -> None:
+    """Request all items, with a job of the pool for each of them."""
+    with requests.Session() as session:  # keeps ten connections, and closes the others
+        failure = script.fetch(session, 0)
+        if failure:
+            sys.exit(f"{script.BASE_URL}: {failure}")
+        tally.start_clock()
+        with ThreadPoolExecutor(script.CONCURRENCY) as pool:
+            jobs = [pool.submit(fetch_one, session, item_id, tally) for item_id in script.urls]
+            for job in jobs:
+                job.result()  # raises what the thread raised
