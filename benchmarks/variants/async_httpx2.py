@@ -12,7 +12,7 @@ import test_async as script
 
 def new_client() -> httpx2.AsyncClient:
     """Return a client that ignores proxies in the environment."""
-    limits = httpx2.Limits(max_connections=None)  # no limit but CONCURRENCY; the default is 100
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
     return httpx2.AsyncClient(trust_env=False, timeout=script.TIMEOUT, limits=limits)
 
 

@@ -12,7 +12,8 @@ import test_thread as script
 
 def new_client() -> httpx2.Client:
     """Return a client that ignores proxies in the environment."""
-    return httpx2.Client(trust_env=False, timeout=script.TIMEOUT)
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    return httpx2.Client(trust_env=False, timeout=script.TIMEOUT, limits=limits)
 
 
 def fetch(session: httpx2.Client, item_id: int) -> str:
@@ -25,26 +26,25 @@ def fetch(session: httpx2.Client, item_id: int) -> str:
     return script.check(response.status_code, response.content, item_id)
 
 
-def fetch_share(share: Sequence[int], tally: script.Tally) -> None:
-    """Request the items of one share, one after another, in a session of this thread's own."""
-    with new_client() as session:
-        for item_id in share:
-            start = time.perf_counter()
-            failure = fetch(session, item_id)
-            latency = time.perf_counter() - start
-            with tally.lock:
-                tally.add(failure, latency)
+def fetch_share(session: httpx2.Client, share: Sequence[int], tally: script.Tally) -> None:
+    """Request the items of one share, one after another."""
+    for item_id in share:
+        start = time.perf_counter()
+        failure = fetch(session, item_id)
+        latency = time.perf_counter() - start
+        with tally.lock:
+            tally.add(failure, latency)
 
 
 def fetch_all(tally: script.Tally) -> None:
     """Request all items, with CONCURRENCY threads that each have a share of them."""
-    with new_client() as session:
+    with new_client() as session:  # for all threads, as its documentation advises
         failure = fetch(session, 0)
-    if failure:
-        sys.exit(f"{script.BASE_URL}: {failure}")
-    tally.start_clock()
-    shares = [script.urls[i :: script.CONCURRENCY] for i in range(script.CONCURRENCY)]
-    with ThreadPoolExecutor(script.CONCURRENCY) as pool:
-        workers = [pool.submit(fetch_share, share, tally) for share in shares]
-        for worker in workers:
-            worker.result()  # raises what the thread raised
+        if failure:
+            sys.exit(f"{script.BASE_URL}: {failure}")
+        tally.start_clock()
+        shares = [script.urls[i :: script.CONCURRENCY] for i in range(script.CONCURRENCY)]
+        with ThreadPoolExecutor(script.CONCURRENCY) as pool:
+            workers = [pool.submit(fetch_share, session, share, tally) for share in shares]
+            for worker in workers:
+                worker.result()  # raises what the thread raised
