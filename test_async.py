@@ -7,14 +7,15 @@
 # ///
 """Request every item with asyncio and aiohttp, many at a time on one thread.
 
-Start the server in another terminal with `uvicorn main:app`. Then:
+Start the server in another terminal with `uvicorn main:app --no-access-log`. Then:
 
 $ python test_async.py
-async (aiohttp): 24,999 of 24,999 ok in 6.92 s
-  3,610 requests/s, p50 8.28 ms, p99 18.78 ms, max 42.15 ms, CPU 92%
+async (aiohttp): 24,999 of 24,999 ok in 3.66 s
+  6,824 requests/s, p50 3.60 ms, p99 7.72 ms, max 14.60 ms, CPU 99%
 """
 
 import asyncio
+import contextlib
 import json
 import math
 import os
@@ -92,7 +93,7 @@ def describe(error: BaseException) -> str:
     cause = root_cause(error)
     if not isinstance(cause, OSError):
         return name
-    if cause.errno and not isinstance(cause, socket.gaierror):
+    if cause.errno and not isinstance(cause, socket.gaierror):  # which numbers its own errors
         text = os.strerror(cause.errno)
     else:
         text = cause.strerror or str(cause)
@@ -129,10 +130,10 @@ class Tally:
         self.latencies = Counter[int]()  # of the ok answers, in hundredths of a millisecond
         self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=None)
         self.stopped = False
-        self.start_clock()
+        self.start_clock()  # a report may be due before the first answer
 
     def start_clock(self) -> None:
-        """Start to measure the elapsed time and the processor time."""
+        """Start measuring the elapsed time and the processor time."""
         self.start = time.perf_counter()
         self.cpu_start = time.process_time()
 
@@ -146,7 +147,7 @@ class Tally:
         self.bar.update()
 
     def stop_clock(self) -> None:
-        """Stop to measure; from now on, `leave` does nothing."""
+        """Take the elapsed time and the processor time; from now on, `leave` does nothing."""
         self.stopped = True
         self.elapsed = time.perf_counter() - self.start
         self.cpu = time.process_time() - self.cpu_start
@@ -175,6 +176,8 @@ class Tally:
             return  # the report is being printed
         self.stop_clock()
         try:
+            with contextlib.suppress(RuntimeError):  # the signal came while it was drawn
+                self.bar.close()
             self.report()
             sys.stdout.flush()
         finally:

@@ -7,13 +7,14 @@
 # ///
 """Request every item with requests, one after another.
 
-Start the server in another terminal with `uvicorn main:app`. Then:
+Start the server in another terminal with `uvicorn main:app --no-access-log`. Then:
 
 $ python test_blocking.py
-blocking (requests): 24,999 of 24,999 ok in 26.33 s
-  949 requests/s, p50 1.01 ms, p99 1.60 ms, max 12.33 ms, CPU 68%
+blocking (requests): 24,999 of 24,999 ok in 18.52 s
+  1,350 requests/s, p50 0.73 ms, p99 0.91 ms, max 4.71 ms, CPU 79%
 """
 
+import contextlib
 import json
 import math
 import os
@@ -80,7 +81,7 @@ def describe(error: BaseException) -> str:
     cause = root_cause(error)
     if not isinstance(cause, OSError):
         return name
-    if cause.errno and not isinstance(cause, socket.gaierror):
+    if cause.errno and not isinstance(cause, socket.gaierror):  # which numbers its own errors
         text = os.strerror(cause.errno)
     else:
         text = cause.strerror or str(cause)
@@ -117,10 +118,10 @@ class Tally:
         self.latencies = Counter[int]()  # of the ok answers, in hundredths of a millisecond
         self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=None)
         self.stopped = False
-        self.start_clock()
+        self.start_clock()  # a report may be due before the first answer
 
     def start_clock(self) -> None:
-        """Start to measure the elapsed time and the processor time."""
+        """Start measuring the elapsed time and the processor time."""
         self.start = time.perf_counter()
         self.cpu_start = time.process_time()
 
@@ -134,7 +135,7 @@ class Tally:
         self.bar.update()
 
     def stop_clock(self) -> None:
-        """Stop to measure; from now on, `leave` does nothing."""
+        """Take the elapsed time and the processor time; from now on, `leave` does nothing."""
         self.stopped = True
         self.elapsed = time.perf_counter() - self.start
         self.cpu = time.process_time() - self.cpu_start
@@ -163,6 +164,8 @@ class Tally:
             return  # the report is being printed
         self.stop_clock()
         try:
+            with contextlib.suppress(RuntimeError):  # the signal came while it was drawn
+                self.bar.close()
             self.report()
             sys.stdout.flush()
         finally:

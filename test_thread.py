@@ -7,13 +7,14 @@
 # ///
 """Request every item with threads and requests, one at a time on each thread.
 
-Start the server in another terminal with `uvicorn main:app`. Then:
+Start the server in another terminal with `uvicorn main:app --no-access-log`. Then:
 
 $ python test_thread.py
-threads (requests): 24,999 of 24,999 ok in 25.78 s
-  970 requests/s, p50 11.23 ms, p99 109.75 ms, max 240.12 ms, CPU 94%
+threads (requests): 24,999 of 24,999 ok in 18.71 s
+  1,336 requests/s, p50 20.45 ms, p99 70.78 ms, max 159.59 ms, CPU 103%
 """
 
+import contextlib
 import json
 import math
 import os
@@ -103,7 +104,7 @@ def describe(error: BaseException) -> str:
     cause = root_cause(error)
     if not isinstance(cause, OSError):
         return name
-    if cause.errno and not isinstance(cause, socket.gaierror):
+    if cause.errno and not isinstance(cause, socket.gaierror):  # which numbers its own errors
         text = os.strerror(cause.errno)
     else:
         text = cause.strerror or str(cause)
@@ -141,10 +142,10 @@ class Tally:
         self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=None)
         self.stopped = False
         self.lock = threading.Lock()  # neither a Counter nor tqdm is thread-safe
-        self.start_clock()
+        self.start_clock()  # a report may be due before the first answer
 
     def start_clock(self) -> None:
-        """Start to measure the elapsed time and the processor time."""
+        """Start measuring the elapsed time and the processor time."""
         self.start = time.perf_counter()
         self.cpu_start = time.process_time()
 
@@ -158,7 +159,7 @@ class Tally:
         self.bar.update()
 
     def stop_clock(self) -> None:
-        """Stop to measure; from now on, `leave` does nothing."""
+        """Take the elapsed time and the processor time; from now on, `leave` does nothing."""
         self.stopped = True
         self.elapsed = time.perf_counter() - self.start
         self.cpu = time.process_time() - self.cpu_start
@@ -188,6 +189,8 @@ class Tally:
         self.stop_clock()
         try:
             with self.lock:
+                with contextlib.suppress(RuntimeError):  # the signal came while it was drawn
+                    self.bar.close()
                 self.report()
             sys.stdout.flush()
         finally:

@@ -218,7 +218,7 @@ CLAIMS = [
     ),
     Claim(
         "method",
-        "With one library for all three methods, threads come close to async.",
+        "With one library for all three methods, threads are nearly as fast as async.",
         [*method_cases()],
         [["requests/s", "times as fast", "client CPU, µs a request", "in flight"]],
     ),
@@ -257,15 +257,16 @@ CLAIMS = [
     ),
     Claim(
         "few",
-        "For a handful of requests, starting the script takes longer than sending them.",
+        "A script gains nothing from async or threads up to 100 requests to a server that answers "
+        "immediately; with 100 ms of latency, it gains from ten requests on.",
         [*few_cases()],
         [["start to exit, s", "times as fast, start to exit", "elapsed, s", "times as fast"]],
         rounds=7,
     ),
     Claim(
         "server",
-        "The server is half of the result: its access log costs time, a second worker needs a "
-        "core.",
+        "The server is half of the result: its access log costs throughput, and a second worker "
+        "needs a core of its own.",
         [
             replace(ASYNC, name=name, base="no access log, 1 worker", server=settings)
             for name, settings in (
@@ -288,7 +289,7 @@ CLAIMS = [
     # hey sends a multiple of the requests in flight.
     Claim(
         "peers",
-        "On this server, the async script keeps up with load generators written in C and Go.",
+        "On this server, the async script keeps up with hey, wrk and autocannon.",
         [
             replace(ASYNC, name="test_async.py", requests=9_600, base="test_async.py"),
             *(
@@ -307,7 +308,7 @@ CLAIMS = [
     ),
     Claim(
         "timeline",
-        "Blocking has one request in flight, threads and async have as many as CONCURRENCY.",
+        "Blocking has one request in flight; threads and async have as many as CONCURRENCY.",
         [*timeline_cases()],
         [["elapsed, s", "requests/s", "p50, ms", "in flight"]],
         rounds=3,

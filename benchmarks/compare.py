@@ -14,7 +14,22 @@
 # ///
 """Compare the three scripts, each in turn, against a server that this program starts itself.
 
-SAMPLE
+$ python benchmarks/compare.py
+                   async (aiohttp)   threads (requests)  blocking (requests)
+elapsed, s        3.59 (3.58-3.64)     19.4 (18.5-20.0)     18.8 (18.1-19.8)
+requests/s     6,970 (6,865-6,992)  1,289 (1,251-1,348)  1,326 (1,260-1,380)
+times as fast     5.26 (5.07-5.45)     0.98 (0.97-0.99)                 1.00
+p50, ms           3.50 (3.46-3.55)     21.2 (20.3-21.6)     0.73 (0.72-0.74)
+p99, ms           7.48 (7.27-7.61)     73.2 (71.3-77.3)     1.04 (0.82-1.17)
+max, ms           11.5 (10.6-14.8)        150 (138-189)     4.94 (4.94-5.00)
+client CPU          99% (99%-100%)      100% (99%-100%)        79% (77%-79%)
+server CPU        100% (100%-100%)        30% (30%-31%)        28% (28%-30%)
+failed                           0                    0                    0
+
+3 rounds, 24,999 requests, 32 in flight, 2 cores, 0 ms latency, 1 worker
+Python 3.11.7, aiohttp 3.14.5, requests 2.34.2, fastapi 0.165.0, uvicorn 0.54.0
+
+async was 5.3 (5.1 to 5.4) times as fast as blocking, threads 0.98 (0.97 to 0.99).
 """
 
 import json
@@ -132,7 +147,7 @@ def table_rows(runs: Sequence[Run]) -> list[list[str]]:
         for label, (measure, form) in ROWS.items()
     ]
     ratios = [report.with_range(times_as_fast(runs, name)) for name in names]
-    rows.insert(2, ["times as fast", *ratios])
+    rows.insert(2, ["times as fast", *ratios])  # below the throughput
     failed = [f"{failures(runs, name).total():,}" for name in names]
     return [*rows, ["failed", *failed]]
 
@@ -434,12 +449,12 @@ def main(
         workers=None if url else workers or 1,
         url=url.rstrip("/") if url else None,
     )
-    require(CLIENT_LIBRARIES + SERVER_LIBRARIES, "requirements.txt")
+    libraries = CLIENT_LIBRARIES if url else CLIENT_LIBRARIES + SERVER_LIBRARIES
+    require([*libraries, "tqdm"], "requirements.txt")
     if chart_file:
         require(["matplotlib"], "requirements-study.txt")
 
     stop_on_signals()
-    libraries = CLIENT_LIBRARIES if url else CLIENT_LIBRARIES + SERVER_LIBRARIES
     environment = describe_environment(libraries)
     runs, exit_code = measure(settings)
     runs = figures.whole_rounds(runs, len(CLIENTS))

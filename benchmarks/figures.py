@@ -128,7 +128,8 @@ def server_cpu_us(run: Run) -> float:
 
 def idle_us(run: Run) -> float:
     """Return the time a request in which the client used no processor, in microseconds."""
-    return max(0, elapsed_us(run) - client_cpu_us(run))
+    idle = elapsed_us(run) - client_cpu_us(run)
+    return 0 if idle < 0 else idle  # several threads can use more than one core
 
 
 def requests_per_cpu_s(run: Run) -> float:

@@ -48,7 +48,9 @@ def times(values: Spread) -> str:
 def ratio_digits(values: Spread) -> tuple[str, str, str]:
     """Return the three figures of a ratio, with as many digits as their distance calls for."""
     width = values.high - values.low
-    if width < 0.1:
+    if values.high < 0.1:
+        digits = 3
+    elif width < 0.1:
         digits = 2
     elif width < 1 or values.low < 10:
         digits = 1
@@ -164,7 +166,7 @@ def machine(environment: Mapping[str, Any]) -> str:
     return ", ".join(
         [
             environment["cpu"],
-            f"{environment['cores']} cores",
+            plural(environment["cores"], "core"),
             environment["system"],
             f"Python {environment['python']}",
             *libraries,

@@ -1,6 +1,40 @@
-"""Let the tests import what they test, wherever pytest is started."""
+"""What holds for all tests: where they import from, and that they leave no process behind."""
 
+import os
 import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+import psutil
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "benchmarks" / "variants")]
+
+MARK = "CONCURRENCY_TESTS"  # in the environment of each process that the tests start
+
+
+def marked_processes() -> list[psutil.Process]:
+    """Return the processes that these tests started, wherever they hang in the process tree."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == os.environ[MARK] and process.pid != os.getpid():
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Fail at the end of the run if a process that a test started is still there."""
+    # Each of pytest-xdist's workers looks at what it started itself.
+    os.environ[MARK] = uuid.uuid4().hex
+    yield
+    _, left = psutil.wait_procs(marked_processes(), timeout=5)
+    names = [f"{process.pid}: {' '.join(process.cmdline())}" for process in left]
+    for process in left:
+        process.kill()
+    assert not names, "tests left processes behind, which are killed now"

@@ -19,12 +19,14 @@ ROOT = Path(__file__).parent.parent
 CLIENTS = ("async", "thread", "blocking")
 DEADLINE = 30  # seconds that anything may take before a test gives up on it
 
-REPORT = re.compile(
-    r"(?P<label>\w+ \(\w+\))  (?P<ok>[\d,]+) of (?P<total>[\d,]+) ok in (?P<elapsed>\d+\.\d\d) s  "
-    r"(?P<throughput>[\d,]+) requests/s  p50 (?P<p50>\d+\.\d\d) ms  p99 (?P<p99>\d+\.\d\d) ms  "
-    r"CPU (?P<cpu>\d+)%"
+ANSWER = re.compile(
+    r"(?P<label>\w+ \(\w+\)): (?P<ok>[\d,]+) of (?P<total>[\d,]+) ok in (?P<elapsed>\d+\.\d\d) s"
 )
-FAILURE = re.compile(r"  (?P<count>[\d,]+) × (?P<kind>.+)")
+FIGURES = re.compile(
+    r"  (?P<throughput>[\d,]+) requests/s, p50 (?P<p50>\d+\.\d\d) ms, p99 (?P<p99>\d+\.\d\d) ms, "
+    r"max (?P<max>\d+\.\d\d) ms, CPU (?P<cpu>\d+)%"
+)
+FAILURE = re.compile(r"  (?P<count>[\d,]+) x (?P<kind>.+)")
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
@@ -76,7 +78,9 @@ def uvicorn(
     port = port or free_port()
     command = [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port), *options]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=cwd, env=environment(**env), stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, cwd=cwd, env=environment(**env), stdout=output, stderr=output
+        )
     try:
         server = Server(process, f"http://127.0.0.1:{port}", log)
         wait_for(server.answers, "the server")
@@ -97,21 +101,28 @@ def edited(
     *,
     base_url: str,
     urls: str = "range(1, 101)",
-    concurrency: int = 32,
-    timeout: int = 10,
+    concurrency: object = 32,
+    timeout: float = 10,
+    replace: Mapping[str, str] | None = None,
 ) -> Path:
-    """Copy a client into an empty folder and edit its settings there, as its users do."""
+    """Copy a client into an empty folder and edit its settings there, as its users do.
+
+    `replace` has further texts to replace, as a learner does who makes a mistake.
+    """
     source = (ROOT / f"test_{client}.py").read_text(encoding="utf-8")
     settings = {
         'BASE_URL = "http://127.0.0.1:8000"\n': f'BASE_URL = "{base_url}"\n',
         "TIMEOUT = 10 ": f"TIMEOUT = {timeout} ",
-        "urls = range(1, 25000)\n": f"urls = {urls}\n",
+        "urls = range(1, 25000) ": f"urls = {urls} ",
     }
     if client != "blocking":
         settings["CONCURRENCY = 32 "] = f"CONCURRENCY = {concurrency} "
     for line, replacement in settings.items():
         assert source.count(f"\n{line}") == 1, f"{line!r} is not a setting of test_{client}.py"
         source = source.replace(f"\n{line}", f"\n{replacement}")
+    for text, replacement in (replace or {}).items():
+        assert text in source, f"{text!r} is not in test_{client}.py"
+        source = source.replace(text, replacement)
     script = folder / f"test_{client}.py"
     script.write_text(source, encoding="utf-8")
     return script
@@ -126,11 +137,12 @@ class Outcome:
     stderr: str
 
     @property
-    def figures(self) -> Mapping[str, str]:
-        """The parts of the report line, as printed."""
-        match = REPORT.fullmatch(self.stdout.splitlines()[0])
-        assert match, self
-        return match.groupdict()
+    def figures(self) -> dict[str, str]:
+        """The parts of the first two lines of the report, as printed."""
+        answer, figures, *_ = [*self.stdout.splitlines(), "", ""]
+        matches = ANSWER.fullmatch(answer), FIGURES.fullmatch(figures)
+        assert matches[0] and matches[1], self
+        return matches[0].groupdict() | matches[1].groupdict()
 
     @property
     def ok(self) -> int:
@@ -145,7 +157,7 @@ class Outcome:
     @property
     def failures(self) -> dict[str, int]:
         """How many requests failed in which way, `not answered` among them."""
-        matches = [FAILURE.fullmatch(line) for line in self.stdout.splitlines()[1:]]
+        matches = [FAILURE.fullmatch(line) for line in self.stdout.splitlines()[2:]]
         found = [(m["kind"], int(m["count"].replace(",", ""))) for m in matches if m]
         assert len(found) == len(matches) == len(dict(found)), self
         return dict(found)
@@ -155,6 +167,13 @@ class Outcome:
         assert self.total == total, self
         assert self.ok + sum(self.failures.values()) == total, self
         assert self.stderr == "", self
+
+    @property
+    def one_line(self) -> str:
+        """The line with which a script ends that has not sent its requests."""
+        assert self.stdout == "", self
+        (line,) = self.stderr.splitlines()
+        return line
 
 
 def start_python(folder: Path, *arguments: str, **env: str) -> subprocess.Popen[str]:

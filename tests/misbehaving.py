@@ -1,7 +1,7 @@
 """A server on plain asyncio sockets that misbehaves on demand.
 
-It answers like the real server, but for the items it is told to spoil: those get
-the fault it was started with. A new fault is one more row in FAULTS.
+It answers like the real server, except for the items that it is told to spoil.
+A new fault is one more row in FAULTS.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-ANY_ERROR = ""  # the library decides: mostly an exception, but one may make an answer of it
+ANY_ERROR = ""  # the library decides what it raises
 
 
 def http(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
@@ -42,7 +42,9 @@ def item(item_id: int) -> bytes:
 
 def chunked(*chunks: bytes) -> bytes:
     """Return a chunked answer, its chunks sent as they are given."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     return head + b"".join(chunks)
 
 
@@ -66,15 +68,25 @@ FAULTS = {
     "broken UTF-8": Fault(lambda i: http(b'{"item_id":"\xff\xfe"}'), "wrong answer"),
     "cut off JSON": Fault(lambda i: http(item(i)[:-1]), "wrong answer"),
     "deeply nested": Fault(lambda i: http(b"[" * 200_000), "wrong answer"),
-    "deeply nested and closed": Fault(lambda i: http(b"[" * 100_000 + b"]" * 100_000), "wrong answer"),
+    "deeply nested and closed": Fault(
+        lambda i: http(b"[" * 100_000 + b"]" * 100_000), "wrong answer"
+    ),
     "giant integer": Fault(lambda i: http(b'{"item_id":%s}' % (b"9" * 6_000)), "wrong answer"),
     # Another status
     "204": Fault(lambda i: b"HTTP/1.1 204 No Content\r\n\r\n", "HTTP 204"),
-    "307": Fault(lambda i: http(b"", "307 Temporary Redirect", f"Location: /items/{i}\r\n"), "HTTP 307"),
+    "307": Fault(
+        lambda i: http(b"", "307 Temporary Redirect", f"Location: /items/{i}\r\n"), "HTTP 307"
+    ),
+    # requests looks at the Location although it does not follow it, and raises a ValueError.
+    "307 to nowhere": Fault(
+        lambda i: http(b"", "307 Temporary Redirect", "Location: http://[::1/items\r\n"), ANY_ERROR
+    ),
     "404": Fault(lambda i: http(item(i), "404 Not Found"), "HTTP 404"),
     "500": Fault(lambda i: http(item(i), "500 Internal Server Error"), "HTTP 500"),
     "503": Fault(lambda i: http(b"busy", "503 Service Unavailable"), "HTTP 503"),
-    "500 and closed": Fault(lambda i: http(b"", "500 Sorry", "Connection: close\r\n"), "HTTP 500", "close"),
+    "500 and closed": Fault(
+        lambda i: http(b"", "500 Sorry", "Connection: close\r\n"), "HTTP 500", "close"
+    ),
     # The connection breaks
     "closed before the head": Fault(lambda i: b"", ANY_ERROR, "close"),
     "closed within the head": Fault(lambda i: b"HTTP/1.1 200 OK\r\nContent-", ANY_ERROR, "close"),
@@ -84,14 +96,21 @@ FAULTS = {
     "truncated body": Fault(lambda i: http(item(i))[:-3], ANY_ERROR, "close"),
     # The encoding is broken
     "broken chunk size": Fault(lambda i: chunked(b"xyz\r\n", item(i)), ANY_ERROR, "close"),
+    "negative chunk size": Fault(lambda i: chunked(b"-5\r\nabcde\r\n"), ANY_ERROR, "close"),
     "chunks without end": Fault(lambda i: chunked(b"5\r\nabcde\r\n"), ANY_ERROR, "close"),
     "broken gzip": Fault(lambda i: http(b"no gzip", headers=GZIP), ANY_ERROR),
-    "truncated gzip": Fault(lambda i: http(gzip.compress(item(i))[:-12], headers=GZIP), "wrong answer"),
+    "truncated gzip": Fault(
+        lambda i: http(gzip.compress(item(i))[:-12], headers=GZIP), "wrong answer"
+    ),
     # The head is not what it should be
-    "200 kB header": Fault(lambda i: http(item(i), headers=f"X-Long: {'x' * 200_000}\r\n"), ANY_ERROR),
+    "200 kB header": Fault(
+        lambda i: http(item(i), headers=f"X-Long: {'x' * 200_000}\r\n"), ANY_ERROR
+    ),
     "no HTTP": Fault(lambda i: b"SSH-2.0-OpenSSH_9.6\r\n", ANY_ERROR, "close"),
     "bad status": Fault(lambda i: http(item(i), "OK 200"), ANY_ERROR, "close"),
-    "bad length": Fault(lambda i: b"HTTP/1.1 200 OK\r\nContent-Length: -1x\r\n\r\nno", ANY_ERROR, "close"),
+    "bad length": Fault(
+        lambda i: b"HTTP/1.1 200 OK\r\nContent-Length: -1x\r\n\r\nno", ANY_ERROR, "close"
+    ),
     # No answer
     "never answering": Fault(lambda i: b"", ANY_ERROR, "hang"),
     "never finishing": Fault(lambda i: RIGHT_LENGTH + b"{", ANY_ERROR, "hang"),
@@ -102,9 +121,12 @@ ODDITIES = {
     "white space": lambda i: http(b' { "item_id" : %d }\n' % i),
     "chunked": lambda i: chunked(b"%x\r\n" % len(item(i)), item(i), b"\r\n0\r\n\r\n"),
     "gzip": lambda i: http(gzip.compress(item(i)), headers=GZIP),
-    "Set-Cookie": lambda i: http(item(i), headers=f"Set-Cookie: id={i}\r\nSet-Cookie: b[a]d=;;\r\n"),
+    "Set-Cookie": lambda i: http(
+        item(i), headers=f"Set-Cookie: id={i}\r\nSet-Cookie: b[a]d=;;\r\n"
+    ),
     "other content type": lambda i: (
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(item(i)) + item(i)
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(item(i))
+        + item(i)
     ),
     "odd reason": lambda i: http(item(i), "200 Fine, thank you"),
 }
@@ -118,23 +140,23 @@ PROBE = 0  # the item that the clients ask for before the clock starts
 class Misbehaving:
     """A running misbehaving server, and what it was asked so far."""
 
-    fault: Fault
-    spoiled: Collection[int]
-    spoil_probe: bool
+    fault_of: Callable[[int], Fault]
     url: str
     probes: int = 0
-    connections: int = 0
+    connections: int = 0  # those over which a request came
     asked: Counter[int] = field(default_factory=Counter)
     heads: list[bytes] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
         then = "keep"
-        self.connections += 1
+        requests = 0
         try:
             while then == "keep":
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.heads.append(head)
+                self.connections += requests == 0
+                requests += 1
                 match = re.match(rb"GET /items/(\d+) ", head)
                 item_id = int(match[1]) if match else PROBE
                 fault = self.note(item_id)
@@ -162,9 +184,9 @@ class Misbehaving:
         """Count a request, and say how to answer it."""
         if item_id == PROBE:
             self.probes += 1
-            return self.fault if self.spoil_probe else RIGHT
-        self.asked[item_id] += 1
-        return self.fault if item_id in self.spoiled else RIGHT
+        else:
+            self.asked[item_id] += 1
+        return self.fault_of(item_id)
 
 
 @contextmanager
@@ -175,10 +197,23 @@ def misbehaving(
     spoil_probe: bool = False,
     port: int = 0,
 ) -> Iterator[Misbehaving]:
-    """Run the server in a thread, on a free port or a given one; it spoils the spoiled items."""
+    """Run a server that answers the spoiled items with one fault, and the others rightly."""
+
+    def fault_of(item_id: int) -> Fault:
+        if item_id == PROBE:
+            return fault if spoil_probe else RIGHT
+        return fault if item_id in spoiled else RIGHT
+
+    with serve(fault_of, port=port) as state:
+        yield state
+
+
+@contextmanager
+def serve(fault_of: Callable[[int], Fault], *, port: int = 0) -> Iterator[Misbehaving]:
+    """Run a server in a thread, on a free port or a given one; `fault_of` says how it answers."""
     listener = socket.create_server(("127.0.0.1", port), backlog=2048)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    state = Misbehaving(fault, spoiled, spoil_probe, url)
+    state = Misbehaving(fault_of, url)
     stop = asyncio.Event()
     loop = asyncio.new_event_loop()
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import signal
 import struct
 import sys
 import termios
@@ -27,18 +28,28 @@ def run_in_terminal(
     if pid == 0:
         os.chdir(script.parent)
         os.execve(sys.executable, [sys.executable, script.name], environment())
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 110, 0, 0))
-    if press:
-        press(lambda keys: (os.write(terminal, keys), None)[1])
+    try:
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 110, 0, 0))
+        if press:
+            press(lambda keys: (os.write(terminal, keys), None)[1])
+        screen = read_all(terminal)
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise
+    finally:
+        os.close(terminal)
+        _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status), screen.decode()
+
+
+def read_all(terminal: int) -> bytes:
+    """Read all that a program writes to a terminal, until it ends."""
     screen = b""
     while True:
         try:
             data = os.read(terminal, 65_536)
-        except OSError:  # Linux's way to say that the script closed the terminal
-            break
+        except OSError:  # Linux's way to say that the program closed the terminal
+            return screen
         if not data:
-            break
+            return screen
         screen += data
-    os.close(terminal)
-    _, status = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(status), screen.decode()

@@ -1,600 +1,542 @@
-"""The comparison: its arithmetic, worked out by hand, and the command that the README gives."""
+"""The comparison: its arithmetic, worked out by hand, and the command itself."""
 
-import argparse
-import contextlib
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 import compare as comparison
+from compare import Comparison, Settings
+from harness.runs import ASYNC, BLOCKING, THREADS, Run, ServerSettings
 from helpers import (
     DEADLINE,
     ROOT,
     Outcome,
-    environment,
+    Server,
     finish,
     free_port,
     start_python,
     uvicorn,
     wait_for,
 )
-from made_up import made_up
+from made_up import made_up_run
 from misbehaving import FAULTS, Fault, http, item, misbehaving
 
-CLIENTS = ("async", "threads", "blocking")
 COMPARE = ROOT / "benchmarks" / "compare.py"
-SHORT = ("--requests", "20", "--rounds", "1")
+NAMES = [ASYNC.name, THREADS.name, BLOCKING.name]
 
-# Three rounds in which medians, means, ratios of medians and medians of ratios all differ.
+# Three rounds in which medians and means differ, and medians of ratios from ratios of medians:
+# async 5 (not 8 / 2), threads 1.2 (not 8 / 6).
 RUNS = [
-    made_up("async", 1, 1.0, client_cpu_s=0.9, server_cpu_s=0.5, p50_ms=1.0, p99_ms=11.0),
-    made_up("threads", 1, 6.0, p50_ms=3.0, p99_ms=33.0),
-    made_up("blocking", 1, 8.0, client_cpu_s=4.0, server_cpu_s=2.0),  # 8 and 1.33 times
-    made_up("async", 2, 2.0, client_cpu_s=1.9, server_cpu_s=1.2, p50_ms=2.0, p99_ms=22.0),
-    made_up("threads", 2, 5.0, p50_ms=4.0, p99_ms=44.0),
-    made_up("blocking", 2, 6.0, client_cpu_s=3.0, server_cpu_s=1.5),  # 3 and 1.2 times
-    made_up("async", 3, 6.0, client_cpu_s=5.4, server_cpu_s=3.0, p50_ms=9.0, p99_ms=99.0),
-    made_up("threads", 3, 40.0, p50_ms=5.0, p99_ms=55.0),
-    made_up("blocking", 3, 24.0, client_cpu_s=12.0, server_cpu_s=6.0),  # 4 and 0.6 times
+    made_up_run(NAMES[0], 1, 1.0, client_cpu_s=0.9, server_cpu_s=0.5, p50_ms=1.0, p99_ms=11.0),
+    made_up_run(NAMES[1], 1, 6.0, p50_ms=3.0, p99_ms=33.0),
+    made_up_run(NAMES[2], 1, 8.0, client_cpu_s=4.0, server_cpu_s=2.0),  # 8 and 1.33 times
+    made_up_run(NAMES[0], 2, 2.0, client_cpu_s=1.9, server_cpu_s=1.2, p50_ms=2.0, p99_ms=22.0),
+    made_up_run(NAMES[1], 2, 5.0, p50_ms=4.0, p99_ms=44.0),
+    made_up_run(NAMES[2], 2, 6.0, client_cpu_s=3.0, server_cpu_s=1.5),  # 3 and 1.2 times
+    made_up_run(NAMES[0], 3, 4.0, client_cpu_s=3.6, server_cpu_s=2.0, p50_ms=9.0, p99_ms=99.0),
+    made_up_run(NAMES[1], 3, 40.0, p50_ms=5.0, p99_ms=55.0, max_ms=900.0),
+    made_up_run(NAMES[2], 3, 20.0, client_cpu_s=10.0, server_cpu_s=5.0),  # 5 and 0.5 times
 ]
+ENVIRONMENT = {
+    "cores": 2,
+    "python": "3.11.7",
+    "libraries": {"aiohttp": "3.14.5", "uvicorn": "0.54.0"},
+}
+
+
+USUAL = Settings(requests=24_999, concurrency=32, rounds=3, latency_ms=0, workers=1, url=None)
+
+
+def settings(**given: Any) -> Settings:
+    """Return the settings of a usual comparison, with some changed."""
+    return replace(USUAL, **given)
 
 
 def test_table_worked_out_by_hand() -> None:
-    assert comparison.table(RUNS) == [
-        "client    elapsed s (min-max)   requests/s  x blocking (min-max)",
-        "async     2.00 (1.00-6.00)             500  4.0 (3.0-8.0)         ████",
-        "threads   6.00 (5.00-40.00)            167  1.2 (0.6-1.3)         ██████████",
-        "blocking  8.00 (6.00-24.00)            125  1.0 (1.0-1.0)         ██████████████",
-        "",
-        "client     p50 ms    p99 ms  client CPU  server CPU  failed",
-        "async        2.00     22.00         90%         50%  0",
-        "threads      4.00     44.00         90%         60%  0",
-        "blocking     2.00      5.00         50%         25%  0",
+    assert comparison.plain_table(RUNS).splitlines() == [
+        "                async (aiohttp)  threads (requests)  blocking (requests)",
+        "elapsed, s     2.00 (1.00-4.00)    6.00 (5.00-40.0)     8.00 (6.00-20.0)",
+        "requests/s      500 (250-1,000)      167 (25.0-200)       125 (50.0-167)",
+        "times as fast  5.00 (3.00-8.00)    1.20 (0.50-1.33)                 1.00",
+        "p50, ms        2.00 (1.00-9.00)    4.00 (3.00-5.00)                 2.00",
+        "p99, ms        22.0 (11.0-99.0)    44.0 (33.0-55.0)                 5.00",
+        "max, ms                    9.00     9.00 (9.00-900)                 9.00",
+        "client CPU        90% (90%-95%)                 90%                  50%",
+        "server CPU        50% (50%-60%)                 60%                  25%",
+        "failed                        0                   0                    0",
     ]
+
+
+def test_conclusion() -> None:
+    assert comparison.conclusion(RUNS) == (
+        "async was 5.0 (3.0 to 8.0) times as fast as blocking, threads 1.2 (0.5 to 1.3)."
+    )
 
 
 def test_a_client_that_fails_quickly_is_not_fast() -> None:
     runs = [
-        made_up("async", 1, 0.5, ok=10, failed={"HTTP 503": 989, "wrong answer": 1}),
-        made_up("threads", 1, 1.0, ok=0, failed={"HTTP 503": 1_000}, p50_ms=None, p99_ms=None),
-        made_up("blocking", 1, 2.0),
+        made_up_run(NAMES[0], 1, 0.5, ok=10, failures={"HTTP 503": 989, "wrong answer": 1}),
+        made_up_run(NAMES[1], 1, 1.0, ok=0, failures={"HTTP 503": 1_000}, p50_ms=None),
+        made_up_run(NAMES[2], 1, 2.0),
     ]
-    lines = comparison.table(runs)
-    assert re.search(r" 20  0\.0 \(0\.0-0\.0\)", lines[1])
-    assert lines[6].endswith("  990 of 1,000")
-    assert re.match(r"threads         -         -  .*  1,000 of 1,000$", lines[7])
-    assert comparison.failures(runs) == [
-        "  async: 989 × HTTP 503",
-        "  async: 1 × wrong answer",
-        "  threads: 1,000 × HTTP 503",
+    rows = {row[0]: row[1:] for row in comparison.table_rows(runs)}
+    assert rows["requests/s"] == ["20.0", "0.000", "500"]
+    assert rows["times as fast"] == ["0.040", "0.000", "1.00"]
+    assert rows["p50, ms"][1] == "-"
+    assert rows["failed"] == ["990", "1,000", "0"]
+    assert comparison.failure_lines(runs) == [
+        "async (aiohttp): 989 x HTTP 503",
+        "async (aiohttp): 1 x wrong answer",
+        "threads (requests): 1,000 x HTTP 503",
     ]
 
 
-def test_blocking_that_gets_nothing_has_no_ratio() -> None:
-    runs = [made_up("async", 1, 1.0), made_up("blocking", 1, 1.0, ok=0, failed={"HTTP 503": 1_000})]
-    assert "1,000  -  " in comparison.table(runs)[1]
+def test_blocking_without_a_right_answer_has_no_ratio() -> None:
+    runs = [
+        made_up_run(NAMES[0], 1, 1.0),
+        made_up_run(NAMES[1], 1, 1.0),
+        made_up_run(NAMES[2], 1, 1.0, ok=0, failures={"HTTP 503": 1_000}),
+    ]
+    rows = {row[0]: row[1:] for row in comparison.table_rows(runs)}
+    assert rows["times as fast"] == ["-", "-", "-"]
+    assert comparison.conclusion(runs) == "No ratio: blocking got no right answer."
 
 
-def test_part_of_a_first_round() -> None:
-    assert comparison.table(RUNS[:2])[1].split()[:5] == ["async", "1.00", "(1.00-1.00)", "1,000", "-"]
-    assert comparison.measured(RUNS[:2]) == ["async", "threads"]
+def runs_with(elapsed_s: float, client_cpu_s: float, server_cpu_s: float | None) -> list[Run]:
+    """Return a round of runs that are alike."""
+    return [
+        made_up_run(name, 1, elapsed_s, client_cpu_s=client_cpu_s, server_cpu_s=server_cpu_s)
+        for name in NAMES
+    ]
+
+
+SHORT = "Too short to measure: async, threads, blocking. Use -n to send more requests."
+STARVED = "Neither client nor server had a full core: the machine was busy. Measure again."
 
 
 @pytest.mark.parametrize(
-    ("client_cpu", "server_cpu", "latency", "workers", "busy"),
+    ("runs", "given", "remarks"),
     [
-        (0.95, 0.5, 0, 1, False),
-        (0.5, 0.95, 0, 1, False),
-        (0.6, 0.6, 0, 1, True),
-        (0.6, 0.6, 20, 1, False),
-        (0.6, 0.6, 0, 2, False),
-        (0.6, None, 0, 1, False),
+        (runs_with(1.0, 0.95, 0.5), {}, []),
+        (runs_with(1.0, 0.5, 0.95), {}, []),
+        (runs_with(1.0, 0.6, 0.6), {}, [STARVED]),
+        (runs_with(1.0, 0.6, 0.6), {"latency_ms": 20}, []),
+        (runs_with(1.0, 0.6, 0.6), {"workers": 2}, []),
+        (runs_with(1.0, 0.6, None), {"latency_ms": None, "workers": None, "url": "http://a"}, []),
+        (runs_with(0.49, 0.2, 0.2), {}, [SHORT]),
+        (runs_with(0.51, 0.5, 0.2), {}, []),
+        (runs_with(0.49, 0.2, 0.2), {"latency_ms": 20}, [SHORT]),
+        (runs_with(1.0, 0.76, 0.6), {}, []),
+        (runs_with(1.0, 0.74, 0.6), {}, [STARVED]),
+        (runs_with(1.0, 0.6, None), {}, []),  # the server's share could not be read
     ],
 )
-def test_busy_machine(
-    client_cpu: float, server_cpu: float | None, latency: float, workers: int, busy: bool
-) -> None:
-    runs = [made_up("async", 1, 1.0, client_cpu_s=client_cpu, server_cpu_s=server_cpu)]
-    assert comparison.was_busy(runs, latency, workers) is busy
+def test_remarks(runs: list[Run], given: dict[str, object], remarks: list[str]) -> None:
+    assert comparison.remarks(settings(**given), runs) == remarks
 
 
-def options(**given: object) -> argparse.Namespace:
-    """Return options of the command."""
-    defaults = {
-        "requests": 24_999,
-        "rounds": 3,
-        "concurrency": 32,
-        "latency_ms": 0.0,
-        "workers": 1,
-        "url": None,
-    }
-    return argparse.Namespace(**(defaults | given))
+def test_too_short_names_the_clients() -> None:
+    runs = [made_up_run(name, 1, elapsed) for name, elapsed in zip(NAMES, (0.3, 0.6, 0.7))]
+    (remark,) = comparison.remarks(settings(), runs)
+    assert remark.startswith("Too short to measure: async. ")
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        # 3 * (0.9 + 24,999 * (0.001 + 0.001 + 0.0002)) s
+        ({}, "3 rounds of async, threads and blocking, 24,999 requests each: about 3 min."),
+        # 1 * (0.9 + 1,000 * (0.021 + 0.001 + 0.000625)) s
+        (
+            {"requests": 1_000, "rounds": 1, "latency_ms": 20},
+            "1 round of async, threads and blocking, 1,000 requests each: about 24 s.",
+        ),
+        # 3 * (0.9 + 24,999 * (0.021 + 0.001 + 0.000625)) s
+        (
+            {"latency_ms": 20},
+            "3 rounds of async, threads and blocking, 24,999 requests each: about 28 min. "
+            "Use -n to send fewer.",
+        ),
+        # 1 * (0.9 + 1 * (0.101 + 0.1 + 0.1)) s
+        (
+            {"requests": 1, "concurrency": 1, "rounds": 1, "latency_ms": 100},
+            "1 round of async, threads and blocking, 1 request each: about 1 s.",
+        ),
+        # 3 * (0.9 + 1,000 * (0.041 + 0.01 + 0.01)) s
+        (
+            {"requests": 1_000, "concurrency": 4, "latency_ms": 40},
+            "3 rounds of async, threads and blocking, 1,000 requests each: about 3 min.",
+        ),
+        # 3 * (0.9 + 1,000 * (0.001 + 0.001 + 0.0002)) s
+        (
+            {"requests": 1_000, "latency_ms": None, "workers": None, "url": "http://a"},
+            "3 rounds of async, threads and blocking, 1,000 requests each: about 9 s.",
+        ),
+    ],
+)
+def test_announcement(given: dict[str, object], text: str) -> None:
+    assert comparison.announcement(settings(**given)) == text
 
 
 def test_description() -> None:
-    first, second = comparison.describe(options(workers=2, latency_ms=20.5), 3)
-    cpus = f"{os.cpu_count()} CPUs"
-    assert first == f"3 rounds, 24,999 requests, 32 in flight, 2 workers, 20.5 ms latency, {cpus}"
-    for part in ("Python 3.", "aiohttp ", "requests ", "fastapi ", "uvicorn "):
-        assert part in second
-    assert max(len(first), len(second)) <= 80
-    assert comparison.describe(options(), 2)[0].startswith("2 of 3 rounds, ")
-    assert comparison.describe(options(url="http://a"), 3)[0].endswith(f"server at http://a, {cpus}")
+    lines = comparison.describe(Comparison(settings(latency_ms=20, workers=2), ENVIRONMENT, RUNS))
+    assert lines == [
+        "3 rounds, 24,999 requests, 32 in flight, 2 cores, 20 ms latency, 2 workers",
+        "Python 3.11.7, aiohttp 3.14.5, uvicorn 0.54.0",
+    ]
 
 
-def test_json_holds_every_option() -> None:
-    given = options(requests=7, rounds=5, concurrency=9, latency_ms=20.0, workers=2)
-    written = comparison.result(given, RUNS, 3)
-    about = written["environment"]
-    assert isinstance(about, dict)
-    settings = ("requests", "rounds", "rounds_done", "concurrency", "latency_ms", "workers", "url")
-    assert [about[name] for name in settings] == [7, 5, 3, 9, 20.0, 2, None]
-    assert {"date", "cpu", "cores", "system", "python", "libraries"} <= set(about)
-    assert written["runs"] == RUNS
-    of_another = comparison.result(options(url="http://a"), RUNS, 3)["environment"]
-    assert isinstance(of_another, dict)
-    assert [of_another[name] for name in ("latency_ms", "workers", "url")] == [None, None, "http://a"]
+def test_description_of_part_of_the_rounds_and_of_one() -> None:
+    part = Comparison(settings(), ENVIRONMENT, RUNS[:6])
+    assert comparison.describe(part)[0].startswith("2 of 3 rounds, ")
+    one = Comparison(settings(rounds=1, requests=1), ENVIRONMENT | {"cores": 1}, RUNS[:3])
+    assert comparison.describe(one)[0] == (
+        "1 round, 1 request, 32 in flight, 1 core, 0 ms latency, 1 worker"
+    )
 
 
-# -- The command ------------------------------------------------------------------------------
+def test_description_of_another_server() -> None:
+    given = settings(latency_ms=None, workers=None, url="http://a:1")
+    first, _ = comparison.describe(Comparison(given, ENVIRONMENT, RUNS))
+    assert first == "3 rounds, 24,999 requests, 32 in flight, 2 cores, server at http://a:1"
 
 
-def start(folder: Path, *options: str, **env: str) -> subprocess.Popen[str]:
-    """Start the command in a folder that is not the project's."""
-    return start_python(folder, str(COMPARE), *options, **env)
+def test_json(tmp_path: Path) -> None:
+    path = tmp_path / "runs.json"
+    comparison.write_json(Comparison(settings(), ENVIRONMENT, RUNS), path)
+    content = json.loads(path.read_text())
+    assert [*content] == ["settings", "environment", "summary", "runs"]
+    assert content["settings"] == asdict(settings())
+    assert content["environment"] == ENVIRONMENT
+    assert content["summary"]["rounds_complete"] == 3
+    assert [*content["summary"]["clients"]] == NAMES
+    figures = content["summary"]["clients"][NAMES[0]]
+    assert figures["elapsed_s"] == {"median": 2, "low": 1, "high": 4}
+    assert figures["times_as_fast_as_blocking"] == {"median": 5, "low": 3, "high": 8}
+    assert figures["requests_per_s"] == {"median": 500, "low": 250, "high": 1_000}
+    assert figures["p50_ms"] == {"median": 2, "low": 1, "high": 9}
+    assert figures["p99_ms"] == {"median": 22, "low": 11, "high": 99}
+    assert figures["max_ms"] == {"median": 9, "low": 9, "high": 9}
+    assert figures["client_cpu_share"] == {"median": 0.9, "low": 0.9, "high": 0.95}
+    assert figures["server_cpu_share"] == {"median": 0.5, "low": 0.5, "high": 0.6}
+    assert figures["failed"] == 0
+    assert len(figures) == 9
+    assert [run["client"] for run in content["runs"][:3]] == NAMES
+    units = ("_s", "_ms", "_mib")
+    plain = {"client", "round", "requests", "ok", "failures", "in_flight"}
+    assert all(name in plain or name.endswith(units) for name in content["runs"][0])
+
+
+def test_json_has_null_for_what_was_not_measured(tmp_path: Path) -> None:
+    path = tmp_path / "runs.json"
+    runs = [
+        made_up_run(
+            name, 1, 1.0, ok=0, failures={"HTTP 503": 1_000}, p50_ms=None, server_cpu_s=None
+        )
+        for name in NAMES
+    ]
+    comparison.write_json(Comparison(settings(), ENVIRONMENT, runs), path)
+    content = json.loads(path.read_text(), parse_constant=pytest.fail)  # no NaN
+    for figures in content["summary"]["clients"].values():
+        assert figures["p50_ms"] is None
+        assert figures["server_cpu_share"] is None
+        assert figures["times_as_fast_as_blocking"] is None
+        assert figures["failed"] == 1_000
+    assert content["runs"][0]["server_cpu_s"] is None
+    assert content["runs"][0]["failures"] == {"HTTP 503": 1_000}
+
+
+def test_markdown(tmp_path: Path) -> None:
+    path = tmp_path / "table.md"
+    comparison.write_markdown(Comparison(settings(), ENVIRONMENT, RUNS), path)
+    lines = path.read_text().splitlines()
+    assert lines[0] == "|  | async (aiohttp) | threads (requests) | blocking (requests) |"
+    assert "| elapsed, s | 2.00 (1.00-4.00) | 6.00 (5.00-40.0) | 8.00 (6.00-20.0) |" in lines
+    for text in comparison.describe(Comparison(settings(), ENVIRONMENT, RUNS)):
+        assert text in lines
+    assert lines[-1] == comparison.conclusion(RUNS)
+
+
+# -- The command --------------------------------------------------------------------------------
 
 
 def compare(folder: Path, *options: str, **env: str) -> Outcome:
-    """Run the command to its end."""
-    return finish(start(folder, *options, **env), 4 * DEADLINE)
+    """Run the command to its end, in a folder that is not the project's."""
+    return finish(start_python(folder, str(COMPARE), *options, **env), 4 * DEADLINE)
 
 
-def rows(outcome: Outcome) -> dict[str, list[str]]:
-    """Return the fields of the last row of each client."""
-    lines = [line.split() for line in outcome.stdout.splitlines()]
-    return {fields[0]: fields for fields in lines if fields and fields[0] in CLIENTS}
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that was started by somebody else."""
+    with uvicorn(tmp_path_factory.mktemp("server") / "log", "--no-access-log") as running:
+        yield running
 
 
-def test_table_json_and_rotation(tmp_path: Path) -> None:
-    outcome = compare(tmp_path, "--requests", "60", "--json", "runs.json", "--concurrency", "3")
-    assert outcome.exit_code == 0
+def test_every_option_arrives(tmp_path: Path) -> None:
+    options = ("-n", "12", "-c", "3", "--rounds", "2", "--latency-ms", "30", "--workers", "2")
+    files = ("--json", "runs.json", "--markdown", "table.md", "--chart", "chart.svg")
+    process = start_python(tmp_path, str(COMPARE), *options, *files)
+    server = wait_for_server(process)
+    assert server == asdict(ServerSettings(latency_ms=30, workers=2))
+    outcome = finish(process)
+    assert outcome.exit_code == 0, outcome
     assert all(len(line) <= 80 for line in outcome.stdout.splitlines())
-    assert outcome.stdout.count("█" * 14) == 1
-    assert set(rows(outcome)) == set(CLIENTS), outcome
-    assert "3 rounds, 60 requests, 3 in flight, 1 worker, 0 ms latency" in outcome.stdout
-    assert len(outcome.stderr.splitlines()) == 9
-    assert outcome.stderr.startswith("Round 1 of 3: async, 60 of 60 ok in ")
+    assert outcome.stdout.isascii()
+    cores = f"{os.cpu_count()} cores"
+    assert (
+        f"2 rounds, 12 requests, 3 in flight, {cores}, 30 ms latency, 2 workers\n" in outcome.stdout
+    )
+    assert outcome.stdout.splitlines()[-1].startswith("async was ")
 
-    runs = json.loads((tmp_path / "runs.json").read_text())["runs"]
-    assert [run["case"] for run in runs] == [
-        *("async", "threads", "blocking"),
-        *("threads", "blocking", "async"),
-        *("blocking", "async", "threads"),
-    ]
-    assert [run["round"] for run in runs] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
-    for run in runs:
-        assert (run["requests"], run["ok"], run["failed"]) == (60, 60, {})
-        assert 0 < run["elapsed_s"] < run["process_s"] < DEADLINE
-        assert 0 < run["p50_ms"] <= run["p99_ms"]
-        assert 0 < run["client_cpu_s"] <= run["process_s"] * 8
-        assert run["server_cpu_s"] >= 0
-        assert 0 < run["in_flight"] <= 3
-        assert 10 < run["peak_mib"] < 200
+    announcement, *lines = outcome.stderr.splitlines()
+    assert announcement.startswith("2 rounds of async, threads and blocking, 12 requests each")
+    order = [(1, 0), (1, 1), (1, 2), (2, 1), (2, 2), (2, 0)]
+    for line, (number, client) in zip(lines, order, strict=True):
+        expected = rf"round {number} of 2: {re.escape(NAMES[client])}, 12 of 12 ok in \d\.\d\d s"
+        assert re.fullmatch(expected, line)
+
+    content = json.loads((tmp_path / "runs.json").read_text())
+    assert {*content["environment"]["libraries"]} == {"aiohttp", "requests", "fastapi", "uvicorn"}
+    assert len(content["runs"]) == 6
+    for run in content["runs"]:
+        in_flight = 1 if run["client"] == BLOCKING.name else 3
+        assert run["elapsed_s"] >= 12 / in_flight * 0.03
+        assert run["in_flight"] <= in_flight
+        assert run["in_flight"] > in_flight - 1
+    assert (tmp_path / "table.md").read_text().startswith("|  | async (aiohttp) |")
+    assert "elapsed time in seconds" in (tmp_path / "chart.svg").read_text()
+
+
+def wait_for_server(process: subprocess.Popen[str]) -> dict[str, object]:
+    """Return the settings with which a program starts its server, as soon as it does."""
+    program = psutil.Process(process.pid)
+    found: list[str] = []
+
+    def is_started() -> bool:
+        assert process.poll() is None, process.communicate()
+        for child in program.children():
+            with suppress(psutil.Error):
+                if "server" in child.cmdline():
+                    found[:] = child.cmdline()
+        return bool(found)
+
+    wait_for(is_started, "the server")
+    settings: dict[str, object] = json.loads(found[-1])
+    return settings
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        ("--requests", "0"),
+        ("-n", "0"),
         ("--requests", "1e3"),
-        ("--requests", "9" * 5_000),
+        ("-c", "0"),
         ("--rounds", "-1"),
-        ("--rounds",),
-        ("--concurrency", "0"),
         ("--workers", "two"),
-        ("--latency-ms", "nan"),
-        ("--latency-ms", "-5"),
-        ("--json", "no/such/folder/runs.json"),
-        ("--json", "/proc/version"),
-        ("--chart", "chart.gif"),
-        ("--chart", "no/such/folder/chart.svg"),
+        ("--latency-ms", "0.5"),
+        ("--latency-ms", "10000"),
+        ("--url", "127.0.0.1:8000"),
+        ("--url", "https://127.0.0.1:8000"),
+        ("--url", "http://:8000"),
         ("--url", "http://127.0.0.1:8000", "--workers", "2"),
         ("--url", "http://127.0.0.1:8000", "--latency-ms", "0"),
         ("--speed", "9"),
-        ("24999",),
     ],
-    ids=lambda options: " ".join(options)[:40],
+    ids=" ".join,
 )
-def test_wrong_option(options: tuple[str, ...], tmp_path: Path) -> None:
-    outcome = compare(tmp_path, *options)
-    assert outcome.exit_code == 2
-    assert outcome.stdout == ""
-    (line,) = outcome.stderr.splitlines()
-    assert options[0] in line
-    assert not [*tmp_path.iterdir()]
+def test_wrong_option_touches_no_file(
+    options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    precious = tmp_path / "precious.json"
+    precious.write_text("precious")
+    files = ("--json", "precious.json", "--markdown", "new.md", "--chart", "new.svg")
+    result = CliRunner().invoke(comparison.app, [*files, *options])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert options[0] in result.stderr
+    assert precious.read_text() == "precious"
+    assert [*tmp_path.iterdir()] == [precious]
 
 
-def test_help(tmp_path: Path) -> None:
-    outcome = compare(tmp_path, "--help")
-    assert outcome.exit_code == 0
-    for option in ("requests", "rounds", "concurrency", "latency-ms", "workers", "url", "json", "chart"):
-        assert outcome.stdout.count(f"  --{option} ") == 1
-
-
-@pytest.mark.parametrize("package", ["psutil", "matplotlib", "httpx", "aiohttp"])
-@pytest.mark.parametrize("program", ["compare.py", "study.py"])
-def test_missing_package(program: str, package: str, tmp_path: Path) -> None:
-    path = ROOT / "benchmarks" / program
-    hide = (
-        "import importlib.util, runpy, sys;"
-        "find = importlib.util.find_spec;"
-        f"importlib.util.find_spec = lambda name: None if name == {package!r} else find(name);"
-        f"sys.argv = [{program!r}];"
-        f"sys.path.insert(0, {str(path.parent)!r});"
-        f"runpy.run_path({str(path)!r}, run_name='__main__')"
-    )
-    outcome = finish(start_python(tmp_path, "-c", hide))
-    assert (outcome.exit_code, outcome.stdout) == (1, "")
-    assert outcome.stderr == f"Missing: {package}. Run: pip install -r benchmarks/requirements.txt\n"
-
-
-def test_port_8000_in_use(tmp_path: Path) -> None:
-    try:
-        occupied = misbehaving(FAULTS["wrong id"], range(1_000), port=8000)
-        with occupied as stranger:
-            outcome = compare(tmp_path, *SHORT)
-            assert not stranger.heads
-    except OSError:  # somebody else uses it: as good
-        outcome = compare(tmp_path, *SHORT)
-    assert outcome.exit_code == 0
-
-
-def test_latency_and_workers(tmp_path: Path) -> None:
-    given = ("--requests", "64", "--rounds", "1", "--latency-ms", "20", "--workers", "2")
-    outcome = compare(tmp_path, *given, "--json", "runs.json")
-    assert outcome.exit_code == 0
-    assert "2 workers, 20 ms latency" in outcome.stdout
-    result = json.loads((tmp_path / "runs.json").read_text())
-    elapsed = {run["case"]: run["elapsed_s"] for run in result["runs"]}
-    assert elapsed["blocking"] >= 64 * 0.02
-    assert all(elapsed[client] >= 64 / 32 * 0.02 for client in ("async", "threads"))
-
-
-def test_failures_are_shown_and_kept(tmp_path: Path) -> None:
-    with misbehaving(FAULTS["503"], [3, 4]) as server:
-        given = ("--url", f"{server.url}/", "--requests", "20", "--rounds", "2")
-        outcome = compare(tmp_path, *given, "--json", "runs.json")
+def test_failures_end_in_exit_code_1_and_are_named(tmp_path: Path) -> None:
+    with misbehaving(FAULTS["503"], [3]) as server:
+        options = ("-n", "5", "--rounds", "1", "--chart", "chart.png")
+        outcome = compare(tmp_path, "--url", f"{server.url}/", *options)
     assert outcome.exit_code == 1
-    assert [row[-3:] for row in rows(outcome).values()] == [["4", "of", "40"]] * 3
-    assert outcome.stdout.splitlines()[-3:] == [f"  {client}: 4 × HTTP 503" for client in CLIENTS]
-    assert server.url in outcome.stdout
+    assert all(f"\n{name}: 1 x HTTP 503\n" in outcome.stdout for name in NAMES)
+    assert f"server at {server.url}\n" in outcome.stdout
+    assert "fastapi" not in outcome.stdout  # its version is not that of this server
+    assert outcome.stderr.splitlines()[0].startswith("1 round of ")
+    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_bad_run_among_good_ones_is_exit_code_1(tmp_path: Path) -> None:
+    asked = []
+
+    def answer(item_id: int) -> bytes:
+        asked.append(item_id)
+        return http(b"", "503 Busy") if len(asked) == 2 else http(item(item_id))
+
+    with misbehaving(Fault(answer, ""), range(1, 10)) as server:
+        options = ("-n", "5", "--rounds", "2", "--json", "runs.json")
+        outcome = compare(tmp_path, "--url", server.url, *options)
+    assert outcome.exit_code == 1
+    assert outcome.stdout.count(" x HTTP 503") == 1
     runs = json.loads((tmp_path / "runs.json").read_text())["runs"]
-    assert [(run["ok"], run["failed"]) for run in runs] == [(18, {"HTTP 503": 2})] * 6
-    assert {run["server_cpu_s"] for run in runs} == {None}
+    assert [run["ok"] for run in runs] == [4, 5, 5, 5, 5, 5]
 
 
 def test_no_server_at_the_url(tmp_path: Path) -> None:
-    for url in (f"http://127.0.0.1:{free_port()}", "http://a..b", "gopher://a", "127.0.0.1"):
-        outcome = compare(tmp_path, "--url", url)
-        assert outcome.exit_code == 1
-        (line,) = outcome.stderr.splitlines()
-        assert url in line
+    url = f"http://127.0.0.1:{free_port()}"
+    outcome = compare(tmp_path, "--url", url, "--json", "runs.json")
+    assert outcome.exit_code == 1
+    assert outcome.one_line == f"No server answers at {url}."
+    assert not [*tmp_path.iterdir()]
 
 
 def test_another_server_at_the_url(tmp_path: Path) -> None:
     with misbehaving(FAULTS["404"], spoil_probe=True) as server:
-        outcome = compare(tmp_path, "--url", server.url, *SHORT)
-    assert outcome.exit_code == 1
-    (line,) = outcome.stderr.splitlines()
-    assert "answers, but not as this project's server: HTTP 404" in line
-
-
-def test_chart(tmp_path: Path) -> None:
-    for name, beginning in (("chart.svg", b"<?xml"), ("chart.png", b"\x89PNG")):
-        assert compare(tmp_path, *SHORT, "--chart", name).exit_code == 0
-        assert (tmp_path / name).read_bytes().startswith(beginning)
-
-
-# -- Copies of the project whose server or client is edited, as its users edit them -------------
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A copy of what the comparison needs."""
-    (tmp_path / "benchmarks").mkdir()
-    for name in ("main.py", "test_async.py", "test_thread.py", "test_blocking.py"):
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    for name in ("compare.py", "harness.py", "charts.py"):
-        (tmp_path / "benchmarks" / name).write_bytes((ROOT / "benchmarks" / name).read_bytes())
-    return tmp_path
-
-
-def compare_in(project: Path, *options: str, **env: str) -> Outcome:
-    """Run the command of a copy."""
-    return finish(start_python(project, "benchmarks/compare.py", *options, **env), 4 * DEADLINE)
-
-
-def append(path: Path, text: str) -> None:
-    """Add lines to a file."""
-    path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
-
-
-def test_server_that_prints_much(project: Path) -> None:
-    append(project / "main.py", "\nprint('x' * 300_000, flush=True)\nprint('y' * 300_000, file=sys.stderr)\n")
-    assert compare_in(project, *SHORT).exit_code == 0
-
-
-def test_server_that_does_not_start(project: Path) -> None:
-    append(project / "main.py", "\nsys.exit('no database')\n")
-    outcome = compare_in(project, *SHORT)
+        outcome = compare(tmp_path, "--url", server.url, "-n", "5")
     assert (outcome.exit_code, outcome.stdout) == (1, "")
-    assert outcome.stderr.splitlines() == ["The server did not start.", "no database"]
+    last = outcome.stderr.splitlines()[-1]
+    assert last.endswith("does not answer as this project's server does: HTTP 404")
 
 
-def test_server_that_never_comes_up(project: Path) -> None:
-    append(
-        project / "main.py",
-        "\nfrom contextlib import asynccontextmanager\n\n"
-        "@asynccontextmanager\nasync def lifespan(_):\n    await asyncio.sleep(1e6)\n    yield\n\n"
-        "app.router.lifespan_context = lifespan\n",
-    )
-    harness = project / "benchmarks" / "harness.py"
-    harness.write_text(harness.read_text().replace("START_TIMEOUT = 30", "START_TIMEOUT = 3"))
-    outcome = compare_in(project, *SHORT)
-    assert (outcome.exit_code, outcome.stdout) == (1, "")
-    assert outcome.stderr.startswith("The server did not start.\n")
-
-
-def test_settings_of_the_environment_are_not_the_server_s(tmp_path: Path) -> None:
-    assert (
-        compare(tmp_path, *SHORT, UVICORN_LOG_LEVEL="warning", UVICORN_LIMIT_CONCURRENCY="2").exit_code == 0
-    )
-
-
-def test_client_that_prints_more_than_its_report(project: Path) -> None:
-    client = project / "test_async.py"
-    source = client.read_text(encoding="utf-8").replace(
-        "    return tally.report()\n\n\nif",
-        '    code = tally.report()\n    print("done!")\n    return code\n\n\nif',
-    )
-    client.write_text(source.replace("import json\n", 'import json\nprint("hello")\n'), encoding="utf-8")
-    outcome = compare_in(project, *SHORT)
-    assert outcome.exit_code == 0
-    assert set(rows(outcome)) == set(CLIENTS)
-
-
-def test_client_that_dies_in_a_later_round(project: Path) -> None:
-    client = project / "test_thread.py"
-    flag = project / "seen"
-    source = client.read_text(encoding="utf-8").replace(
-        "def main() -> int:\n",
-        "def main() -> int:\n"
-        f"    seen = open({str(flag)!r}, 'a+')\n    seen.write('x')\n    seen.flush()\n    seen.seek(0)\n"
-        "    if len(seen.read()) == 2:\n        os._exit(7)\n",
-    )
-    client.write_text(source, encoding="utf-8")
-    outcome = compare_in(project, "--requests", "20", "--json", "runs.json")
+def test_files_that_cannot_be_written_do_not_cost_the_result(
+    server: Server, tmp_path: Path
+) -> None:
+    options = ("--url", server.url, "-n", "5", "--rounds", "1")
+    files = ("--json", "no/such/folder.json", "--markdown", "t.md", "--chart", "chart.nonsense")
+    outcome = compare(tmp_path, *options, *files)
     assert outcome.exit_code == 1
-    assert "test_thread ended without a report, exit code 7" in outcome.stderr.splitlines()[-1]
-    assert set(rows(outcome)) == set(CLIENTS)
-    assert "1 of 3 rounds" in outcome.stdout
-    result = json.loads((project / "runs.json").read_text())
-    assert len(result["runs"]) == 3
-    assert (result["environment"]["rounds"], result["environment"]["rounds_done"]) == (3, 1)
+    assert "async was " in outcome.stdout
+    *_, json_line, chart_line = outcome.stderr.splitlines()
+    assert json_line.startswith("no/such/folder.json was not written: ")
+    assert chart_line.startswith("chart.nonsense was not written: ")
+    assert (tmp_path / "t.md").exists()
 
 
-def test_server_that_dies_in_a_later_round(tmp_path: Path) -> None:
-    process = start(tmp_path, "--requests", "400", "--rounds", "1000", "--json", "runs.json")
-    command = psutil.Process(process.pid)
-    wait_for(lambda: clients_seen(command) >= 5, "the second round")
-    server = next(child for child in command.children() if "uvicorn" in child.cmdline())
-    server.kill()
+def test_ctrl_c_keeps_whole_rounds(tmp_path: Path) -> None:
+    options = ("-n", "50", "--rounds", "100", "--json", "runs.json")
+    process = start_python(tmp_path, str(COMPARE), *options)
+    assert process.stderr
+    lines = [process.stderr.readline()]
+    while not lines[-1].startswith("round 2 of 100: "):
+        assert process.poll() is None, lines
+        lines.append(process.stderr.readline())
+    process.send_signal(signal.SIGINT)
     outcome = finish(process)
-    assert outcome.exit_code == 1
-    assert "Traceback" not in outcome.stderr
-    assert set(rows(outcome)) == set(CLIENTS)
-    assert re.search(r"\d of 1000 rounds", outcome.stdout)
-    assert len(json.loads((tmp_path / "runs.json").read_text())["runs"]) % 3 == 0
+    assert outcome.exit_code == 130
+    _, *run_lines, last = [*lines, *outcome.stderr.splitlines()]
+    assert last == "Stopped."
+    whole_rounds = len(run_lines) // len(NAMES)
+    assert f"\n{whole_rounds} of 100 rounds, 50 requests, " in outcome.stdout
+    assert outcome.stdout.splitlines()[-1].startswith("async was ")
+    content = json.loads((tmp_path / "runs.json").read_text())
+    assert content["summary"]["rounds_complete"] == whole_rounds
+    assert len(content["runs"]) == whole_rounds * len(NAMES)
 
 
-def test_server_out_of_open_files(tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource", reason="no such limits here")
-    assert resource
-    (tmp_path / "limited.py").write_text(
-        "import harness, resource, runpy, subprocess, sys\n"
-        "popen = subprocess.Popen\n"
-        "def limited(command, **more):\n"
-        "    if '-m' in command:\n"
-        "        more['preexec_fn'] = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\n"
-        "        command = [*command, '--loop', 'asyncio']  # uvloop says nothing of it\n"
-        "    return popen(command, **more)\n"
-        "harness.subprocess.Popen = limited\n"
-        f"sys.argv[0] = {str(COMPARE)!r}\n"
-        f"runpy.run_path({str(COMPARE)!r}, run_name='__main__')\n"
+def hide(package: str, folder: Path) -> str:
+    """Make a package look as if it were not installed; return the PYTHONPATH for that."""
+    (folder / "sitecustomize.py").write_text(
+        "from importlib.machinery import PathFinder\n"
+        "find = PathFinder.find_spec\n"
+        "def find_others(name, path=None, target=None):\n"
+        f"    return None if name == {package!r} else find(name, path, target)\n"
+        "PathFinder.find_spec = find_others\n"
     )
-    given = ("--requests", "300", "--rounds", "1", "--concurrency", "100", "--latency-ms", "50")
-    process = start_python(tmp_path, "limited.py", *given, PYTHONPATH=str(COMPARE.parent))
-    outcome = finish(process, 4 * DEADLINE)
-    assert "The server ran out of open files: raise its limit with ulimit -n." in (
-        outcome.stdout + outcome.stderr
-    )
-
-
-# -- Leaving --------------------------------------------------------------------------------------
-
-
-SEEN: dict[int, set[int]] = {}
-
-
-def is_client(process: psutil.Process) -> bool:
-    """Say whether this is the process of a client."""
-    try:
-        return "harness.py" in " ".join(process.cmdline())
-    except psutil.Error:
-        return False
-
-
-def clients_seen(command: psutil.Process) -> int:
-    """Return how many clients the command has started, as far as it was looked."""
-    seen = SEEN.setdefault(command.pid, set())
-    seen.update(child.pid for child in command.children() if is_client(child))
-    return len(seen)
-
-
-def interrupt(command: psutil.Process) -> None:
-    """Press Ctrl-C."""
-    command.send_signal(signal.SIGINT)
-
-
-def terminate(command: psutil.Process) -> None:
-    """Ask to end."""
-    command.send_signal(signal.SIGTERM)
-
-
-def hang_up(command: psutil.Process) -> None:
-    """Close the terminal window."""
-    command.send_signal(signal.SIGHUP)
-
-
-def kill_the_client(command: psutil.Process) -> None:
-    """Let a client die."""
-    next(child for child in command.children() if is_client(child)).kill()
+    return str(folder)
 
 
 @pytest.mark.parametrize(
-    ("end", "exit_code"), [(interrupt, 130), (terminate, 143), (hang_up, 129), (kill_the_client, 1)]
+    ("package", "options", "requirements"),
+    [
+        ("typer", (), "requirements.txt"),
+        ("psutil", (), "requirements.txt"),
+        ("aiohttp", (), "requirements.txt"),
+        ("uvicorn", (), "requirements.txt"),
+        ("tqdm", (), "requirements.txt"),
+        ("matplotlib", ("--chart", "c.svg"), "requirements-study.txt"),
+    ],
 )
-def test_no_process_is_left(end: Callable[[psutil.Process], None], exit_code: int, tmp_path: Path) -> None:
-    process = start(tmp_path, "--requests", "1000000", "--workers", "2")
-    command = psutil.Process(process.pid)
-    wait_for(lambda: clients_seen(command), "the first client")
-    family = command.children(recursive=True)
-    assert len(family) >= 4
-    end(command)
-    outcome = finish(process, 2 * DEADLINE)
-    assert outcome.exit_code == exit_code
-    assert "Traceback" not in outcome.stderr
-    _, alive = psutil.wait_procs(family, DEADLINE)
-    assert not alive
+def test_missing_package_is_one_line_with_the_command(
+    package: str, options: tuple[str, ...], requirements: str, tmp_path: Path
+) -> None:
+    outcome = compare(tmp_path, *options, PYTHONPATH=hide(package, tmp_path))
+    assert outcome.exit_code == 1
+    path = ROOT / "benchmarks" / requirements
+    command = f"{sys.executable} -m pip install -r {path}"
+    assert outcome.one_line == f"Not installed: {package}. Run: {command}"
 
 
-def test_ctrl_c_shows_the_rounds_that_are_over(tmp_path: Path) -> None:
-    process = start(tmp_path, "--requests", "300", "--rounds", "1000", "--json", "runs.json")
-    command = psutil.Process(process.pid)
-    wait_for(lambda: clients_seen(command) >= 5, "the first round")
-    interrupt(command)
-    outcome = finish(process)
-    assert outcome.exit_code == 130
-    assert set(rows(outcome)) == set(CLIENTS)
-    assert re.search(r"\d+ of 1000 rounds, ", outcome.stdout)
-    runs = json.loads((tmp_path / "runs.json").read_text())["runs"]
-    assert runs
-    assert len(runs) % 3 == 0
+def test_packages_of_the_server_are_not_needed_to_measure_another(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    outcome = compare(tmp_path, "--url", url, PYTHONPATH=hide("uvicorn", tmp_path))
+    assert outcome.one_line == f"No server answers at {url}."
 
 
-def test_ctrl_c_in_the_first_round_shows_what_is_finished(tmp_path: Path) -> None:
-    with misbehaving(Fault(lambda i: http(item(i)), "", delay=0.02), range(1, 10_000)) as server:
-        given = ("--url", server.url, "--requests", "300", "--json", "runs.json")
-        process = start(tmp_path, *given)
-        command = psutil.Process(process.pid)
-        wait_for(lambda: clients_seen(command) >= 2, "the second client")
-        interrupt(command)
-        outcome = finish(process)
-    assert outcome.exit_code == 130
-    assert set(rows(outcome)) == {"async"}
-    assert "0 of 3 rounds, " in outcome.stdout
-    assert len(json.loads((tmp_path / "runs.json").read_text())["runs"]) == 1
+def visible(screen: str) -> str:
+    """Return what a terminal shows after all of a program's output: a carriage return starts anew."""
+    lines = []
+    for line in screen.replace("\r\n", "\n").split("\n"):
+        shown = ""
+        for part in line.split("\r"):
+            shown = part + shown[len(part) :]
+        lines.append(shown.rstrip())
+    return "\n".join(lines)
 
 
-@pytest.mark.parametrize("delay", [0, 0.05, 0.2, 0.5, 1.0, 1.5, 2.0])
-def test_ctrl_c_held_down(delay: float, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, str(COMPARE), "--requests", "200"],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        start_new_session=True,
-    )
-    # As soon as Python runs the program itself: before, Ctrl-C is Python's own to answer.
-    begun, command = time.monotonic(), psutil.Process(process.pid)
-    wait_for(lambda: is_past_its_first_lines(command, begun), "the program to begin")
-    time.sleep(delay)  # any moment will do
-    for _ in range(30):
-        with_group(process.pid, signal.SIGINT)
-        time.sleep(0.01)
-    outcome = finish(process)
-    assert outcome.exit_code == 130
-    assert "Traceback" not in outcome.stderr
+@pytest.mark.skipif(os.name != "posix", reason="no pseudo-terminals here")
+def test_terminal_shows_the_bar_of_each_run_and_keeps_nothing_of_it(tmp_path: Path) -> None:
+    from terminal import run_in_terminal
+
+    slow = Fault(lambda i: http(item(i)), "", delay=0.2)
+    with misbehaving(slow, range(1, 5)) as server:
+        script = tmp_path / "run.py"
+        script.write_text(
+            "import runpy, sys\n"
+            f"sys.argv = ['compare.py', '--url', {server.url!r}, '-n', '4', '-c', '2']\n"
+            "sys.argv += ['--rounds', '1']\n"
+            f"sys.path.insert(0, {str(COMPARE.parent)!r})\n"
+            f"runpy.run_path({str(COMPARE)!r}, run_name='__main__')\n"
+        )
+        exit_code, screen = run_in_terminal(script)
+    assert exit_code == 0, screen
+    *parts, _ = screen.split("round 1 of 1: ")
+    assert len(parts) == len(NAMES)
+    assert all(re.search(r"\d/4 \[", part) for part in parts)  # the bar, before the run's line
+    shown = visible(screen).splitlines()
+    assert shown[0].startswith("1 round of async, threads and blocking")
+    assert [line.split(",")[0] for line in shown[1:4]] == [
+        f"round 1 of 1: {name}" for name in NAMES
+    ]
+    assert shown[4].split() == " ".join(NAMES).split()
 
 
-def with_group(pid: int, number: int) -> None:
-    """Send a signal to a process group that may have ended."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, number)
+def test_uv_finds_what_the_requirements_name() -> None:
+    source = COMPARE.read_text(encoding="utf-8")
+    dependencies = set(re.findall(r'^#     "(.+)",$', source.split("# ///")[1], re.MULTILINE))
+    files = (ROOT / "requirements.txt", ROOT / "benchmarks" / "requirements.txt")
+    lines = {line for path in files for line in path.read_text().splitlines()}
+    assert dependencies == lines - {"-r ../requirements.txt"}
 
 
-def is_past_its_first_lines(process: psutil.Process, started: float) -> bool:
-    """Say whether a program has begun to import; on a Python that shows nothing of it, wait."""
-    try:
-        loaded = any("_json" in m.path or "_socket" in m.path for m in process.memory_maps())
-    except psutil.Error:
-        return True
-    return loaded or time.monotonic() > started + 3
-
-
-def test_ctrl_c_while_it_waits_for_the_url(tmp_path: Path) -> None:
-    with misbehaving(FAULTS["never answering"], spoil_probe=True) as server:
-        process = start(tmp_path, "--url", server.url)
-        wait_for(lambda: server.heads, "the request")
-        for _ in range(30):
-            process.send_signal(signal.SIGINT) if process.poll() is None else None
-        outcome = finish(process)
-    assert outcome.exit_code == 130
-    assert "Traceback" not in outcome.stderr
-
-
-@pytest.mark.parametrize("redirection", [">/dev/full", ">&-", "| true"])
-def test_stdout_that_takes_nothing(redirection: str, tmp_path: Path) -> None:
-    line = shlex.join([sys.executable, str(COMPARE), *SHORT, "--json", "runs.json"])
-    ended = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {line} {redirection}"],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=2 * DEADLINE,
-    )
-    assert ended.returncode == 1
-    assert "Traceback" not in ended.stderr
-    assert "elapsed s (min-max)" in ended.stderr
-    assert json.loads((tmp_path / "runs.json").read_text())["runs"]
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437"])
-def test_encoding_without_the_signs(encoding: str, tmp_path: Path) -> None:
-    with misbehaving(FAULTS["503"], [3]) as server:
-        command = [sys.executable, str(COMPARE), *SHORT, "--url", server.url]
-        env = environment(PYTHONUTF8="0", PYTHONIOENCODING=encoding)
-        ended = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, timeout=DEADLINE)
-    text = ended.stdout.decode(encoding)
-    assert "#" * 14 in text
-    assert "  async: 1 x HTTP 503" in text
-
-
-def test_server_of_ones_own(tmp_path: Path) -> None:
-    with uvicorn(tmp_path / "log", "--no-access-log") as server:
-        outcome = compare(tmp_path, "--url", server.url, *SHORT)
-    assert outcome.exit_code == 0
-    assert all(row[4] == "-" for row in rows(outcome).values())
+def test_help_names_every_option() -> None:
+    result = CliRunner().invoke(comparison.app, ["--help"])
+    assert result.exit_code == 0
+    named = set(re.findall(r"--?[a-z]+(?:-[a-z]+)*(?= )", result.stdout))
+    numbers = {"--requests", "-n", "--concurrency", "-c", "--rounds", "--latency-ms", "--workers"}
+    assert numbers | {"--url", "--json", "--markdown", "--chart"} <= named

@@ -1,266 +1,285 @@
-"""The studies: their tables worked out by hand, and the command that runs them."""
+"""The studies: what they measure and keep, and what is made of it."""
 
 import json
-import re
 import shutil
 import signal
-import subprocess
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
-import charts
 import study
-from harness import Run, Spread
-from helpers import DEADLINE, ROOT, Outcome, finish, start_python, wait_for
-from made_up import made_up
+from claims import CLAIMS, Claim
+from harness.results import Result, load, save
+from harness.runs import ASYNC, BLOCKING, MeasurementError
+from helpers import DEADLINE, ROOT, Outcome, finish, start_python
+from made_up import made_up_case, made_up_run
 
 STUDY = ROOT / "benchmarks" / "study.py"
-RESULTS = ROOT / "benchmarks" / "results"
-RESULTS_MD = ROOT / "benchmarks" / "RESULTS.md"
 
 
-def command(folder: Path, *options: str) -> Outcome:
+def run_study(folder: Path, *options: str) -> Outcome:
     """Run the command to its end."""
     return finish(start_python(folder, str(STUDY), *options), 5 * DEADLINE)
 
 
-def case(name: str, base: str = "b", **more: Any) -> dict[str, Any]:
-    """Return a case as it stands in a result."""
-    return {"name": name, "base": base, "requests": 1_000, "latency_ms": 0, "concurrency": None} | more
+# -- Claims -------------------------------------------------------------------------------------
 
 
-RUNS: list[Run] = [
-    made_up("a", 1, 1.0, client_cpu_s=0.8, p50_ms=1.0, peak_mib=40.0, in_flight=10.0, process_s=2.0),
-    made_up("b", 1, 8.0, client_cpu_s=4.0, process_s=8.0),
-    made_up("a", 2, 2.0, client_cpu_s=1.0, p50_ms=20.0, peak_mib=50.0, in_flight=20.0, process_s=4.0),
-    made_up("b", 2, 6.0, client_cpu_s=3.0, process_s=8.0),
-    made_up("a", 3, 6.0, client_cpu_s=3.0, p50_ms=300.0, peak_mib=90.0, in_flight=30.0, process_s=16.0),
-    made_up("b", 3, 24.0, client_cpu_s=6.0, process_s=8.0),
-]
-
-
-@pytest.mark.parametrize(
-    ("column", "expected"),
-    [
-        ("requests", "1,000"),
-        ("elapsed", "2.00 (1.00–6.00)"),
-        ("throughput", "500 (167–1,000)"),
-        ("p50", "20.0 (1.00–300)"),
-        ("in_flight", "20.0 (10.0–30.0)"),
-        ("peak", "50.0 (40.0–90.0)"),
-        ("client_cpu", "1,000 (800–3,000)"),
-        ("server_cpu", "1,200 (600–3,600)"),
-        ("idle", "1,000 (200–3,000)"),
-        ("client_share", "50.0 (50.0–80.0)"),
-        ("server_share", "60.0 (60.0–60.0)"),
-        ("microseconds", "2,000 (1,000–6,000)"),
-        ("process", "4.00 (2.00–16.0)"),
-        ("ratio", "4 (3–8)"),  # 8, 3 and 4 times as fast
-        ("process_ratio", "2.0 (0.5–4.0), not shown"),
-        ("less_work", "3.0 (2.0–5.0)"),
-        ("idle_filled", "1.6 (1.0–2.0), not shown"),  # 0.8/0.5, 0.5/0.5 and 0.5/0.25 of a core
-    ],
-)
-def test_cell(column: str, expected: str) -> None:
-    assert study.cell(column, case("a"), RUNS) == expected
-
-
-def test_every_column_is_tested() -> None:
-    tested = {parameters[0] for mark in test_cell.pytestmark for parameters in mark.args[1]}  # type: ignore[attr-defined]
-    assert tested == {"requests", *study.MEASURES, *study.RATIOS}
-
-
-def test_base_is_one() -> None:
-    assert study.cell("ratio", case("b"), RUNS) == "1"
-
-
-def test_case_of_fewer_rounds_is_compared_in_these() -> None:
-    assert study.against_base("ratio", case("a"), [run for run in RUNS if run != RUNS[4]]) == (5.5, 3, 8)
-
-
-def test_table() -> None:
-    assert study.table(["ratio", "peak"], [case("a"), case("b")], RUNS) == (
-        "|  | times as fast | peak memory, MiB |\n"
-        "| --- | ---: | ---: |\n"
-        "| a | 4 (3–8) | 50.0 (40.0–90.0) |\n"
-        "| b | 1 | 40.0 (40.0–40.0) |"
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
+def test_cases_of_a_claim_have_names_and_bases(claim: Claim) -> None:
+    names = Counter(case.name for case in claim.cases)
+    assert max(names.values()) == 1
+    ratios = {"times as fast", "of it less work", "times as fast, start to exit"}
+    if (
+        ratios & {column for columns in claim.tables for column in columns}
+        and claim.name != "timeline"
+    ):
+        assert all(case.base in names for case in claim.cases)
+    assert (
+        all(case.requests >= (case.concurrency or 1) for case in claim.cases) or claim.name == "few"
     )
 
 
-def test_failures_are_said_under_the_table() -> None:
-    runs = [made_up("a", 1, 1.0, ok=990, failed={"HTTP 503": 7, "wrong answer": 3})]
-    text = study.table(["elapsed"], [case("a", base="a")], runs)
-    assert text.endswith("\n\nNot ok: a, 10 requests.")
+def test_a_run_takes_about_a_second() -> None:
+    endless = {"few", "growth", "peers", "timeline"}
+    for claim in CLAIMS:
+        for case in claim.cases:
+            waiting = case.requests / (case.concurrency or 1) * case.server.latency_ms / 1000
+            blocked = case.server.app == "server_blocked:app"
+            assert waiting <= 1.1 or blocked or claim.name in endless, case
 
 
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [
-        ((4.0, 3.0, 9.0), "4 (3–9)"),
-        ((4.21, 4.0, 4.4), "4.2 (4.0–4.4)"),
-        ((1.234, 1.21, 1.26), "1.23 (1.21–1.26)"),
-        ((1.1, 0.9, 1.3), "1.1 (0.9–1.3), not shown"),
-        ((0.9, 0.8, 0.98), "0.90 (0.80–0.98)"),  # not 0.8–1.0
-        ((1.0, 0.9, 1.2), "1.0 (0.9–1.2), not shown"),
-    ],
-)
-def test_digits_of_a_ratio(values: tuple[float, float, float], text: str) -> None:
-    assert study.times(Spread(*values)) == text
+# -- Measuring ----------------------------------------------------------------------------------
 
 
-def test_filled() -> None:
-    text = "a\n<!-- made from x -->\n\nold\n\n<!-- end -->\nb\n<!-- made from y -->\nold\n<!-- end -->\n"
-    assert study.filled(text, {"x": "X", "y": "Y"}) == (
-        "a\n<!-- made from x -->\n\nX\n\n<!-- end -->\nb\n<!-- made from y -->\n\nY\n\n<!-- end -->\n"
-    )
-    with pytest.raises(KeyError):
-        study.filled(text, {"x": "X"})
+def small_claim(rounds: int = 2) -> Claim:
+    """Return a claim that takes a moment."""
+    first = replace(ASYNC, name="a", requests=5, base="b")
+    second = replace(BLOCKING, name="b", requests=5, base="b")
+    return Claim("small", "It is small.", [first, second], [["requests", "times as fast"]], rounds)
+
+
+def test_measure_writes_the_runs_and_prints_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claim = small_claim()
+    study.measure(claim, tmp_path)
+    stdout, stderr = capsys.readouterr()
+    result = load(tmp_path / "small.json")
+    assert (result.claim, result.rounds, result.cases) == ("small", 2, claim.cases)
+    assert [run.case for run in result.runs] == [*"abba"]
+    assert all(run.ok == 5 for run in result.runs)
+    assert "It is small.\n\n|  | requests | times as fast |\n" in stdout
+    assert "| b | 5 | 1 (base) |" in stdout
+    assert stderr.startswith("small, round 1 of 2: a, 5 of 5 ok in ")
+    summary = json.loads((tmp_path / "small.json").read_text())["summary"]
+    assert summary["a"]["requests_per_s"]["low"] > 0
+
+
+def test_what_is_not_installed_is_named_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claim = small_claim(rounds=1)
+    gone = made_up_case("b", base="b", library="no_such_library")
+    study.measure(Claim("small", "", [claim.cases[0], gone], claim.tables, 1), tmp_path)
+    stdout, stderr = capsys.readouterr()
+    assert "small: not installed, so not measured: b\n" in stderr
+    assert "| a | 5 | - |" in stdout
+    assert [case.name for case in load(tmp_path / "small.json").cases] == ["a"]
+
+
+def test_study_of_which_nothing_is_installed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = made_up_case("a", base="a", library="no_such_library")
+    study.measure(Claim("small", "", [gone], [["requests"]], 1), tmp_path)
+    assert "small: not installed, so not measured: a\n" in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
+
+
+def test_part_of_a_round_is_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = replace(BLOCKING, name="b", client="no_such_variant")
+    claim = Claim("small", "", [small_claim().cases[0], missing], [["requests"]], 2)
+    with pytest.raises(MeasurementError, match="no_such_variant ended without a result"):
+        study.measure(claim, tmp_path)
+    stdout, stderr = capsys.readouterr()
+    assert "a, 5 of 5 ok" in stderr
+    assert stdout == ""
+    assert not [*tmp_path.iterdir()]
+
+
+def test_quick_runs_each_client_and_each_server_once() -> None:
+    quick = study.quickened(CLAIMS)
+    kinds = [(case.client, case.server) for claim in quick for case in claim.cases]
+    assert len(kinds) == len(set(kinds))
+    assert set(kinds) == {(case.client, case.server) for claim in CLAIMS for case in claim.cases}
+    assert all(case.requests == 20 for claim in quick for case in claim.cases)
+    assert all((case.concurrency or 1) <= 4 for claim in quick for case in claim.cases)
+    variants = {path.stem for path in (ROOT / "benchmarks" / "variants").glob("*.py")}
+    used = {case.client for claim in CLAIMS for case in claim.cases}
+    used |= {case.server.app.partition(":")[0] for claim in CLAIMS for case in claim.cases}
+    assert variants <= used
+    assert all(claim.rounds == 1 for claim in quick)
+
+
+# -- The command --------------------------------------------------------------------------------
 
 
 def test_list(tmp_path: Path) -> None:
-    outcome = command(tmp_path, "--list")
+    outcome = run_study(tmp_path, "--list")
     assert outcome.exit_code == 0
-    assert [line.split()[0] for line in outcome.stdout.splitlines()] == [s.name for s in study.STUDIES]
-    assert all(s.claim in outcome.stdout for s in study.STUDIES)
+    lines = outcome.stdout.splitlines()
+    assert [line.split(maxsplit=1) for line in lines] == [[c.name, c.statement] for c in CLAIMS]
 
 
 def test_unknown_study(tmp_path: Path) -> None:
-    outcome = command(tmp_path, "speed")
+    outcome = run_study(tmp_path, "speed")
     assert (outcome.exit_code, outcome.stdout) == (2, "")
-    (line,) = outcome.stderr.splitlines()
-    assert "no study is named speed" in line
+    assert "no study speed" in outcome.stderr
 
 
-def test_what_is_committed_is_what_the_runs_make(tmp_path: Path) -> None:
-    outcome = command(tmp_path, "--check")
-    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (0, "", "")
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the project."""
+    ignore = shutil.ignore_patterns(".*", "__pycache__", "results-here", "tests")
+    return Path(shutil.copytree(ROOT, tmp_path / "project", ignore=ignore))
 
 
-@pytest.mark.parametrize(
-    ("name", "figure", "changed"),
-    [
-        ("headline", "elapsed_s", {"README.md", "RESULTS.md", "comparison.svg"}),
-        ("few", "process_s", {"RESULTS.md"}),
-        ("concurrency", "p50_ms", {"RESULTS.md", "concurrency.svg"}),
-    ],
-)
-def test_check_sees_a_changed_figure(name: str, figure: str, changed: set[str], tmp_path: Path) -> None:
-    shutil.copytree(RESULTS, tmp_path / "results")
-    path = tmp_path / "results" / f"{name}.json"
-    result = json.loads(path.read_text(encoding="utf-8"))
-    for run in result["runs"]:
-        if run["case"] == result["cases"][0]["name"]:
-            run[figure] *= 1.5
-    path.write_text(json.dumps(result), encoding="utf-8")
-    outcome = command(tmp_path, "--check", "--results", "results")
-    assert outcome.exit_code == 1
-    lines = outcome.stdout.splitlines()
-    assert {Path(line.split()[0]).name for line in lines} == changed
-    assert all(line.endswith("python benchmarks/study.py --render") for line in lines)
+def study_in(project: Path, *options: str, **env: str) -> Outcome:
+    """Run the command of a copy."""
+    command = str(project / "benchmarks" / "study.py")
+    return finish(start_python(project, command, *options, **env), 5 * DEADLINE)
 
 
-def test_check_without_runs(tmp_path: Path) -> None:
-    (tmp_path / "results").mkdir()
-    outcome = command(tmp_path, "--check", "--results", "results")
-    assert outcome.exit_code == 1
-    assert outcome.stderr.startswith("No runs of headline, ")
+def contents(project: Path) -> dict[Path, bytes]:
+    """Return all files of a copy, except for what was measured there."""
+    return {
+        path: path.read_bytes()
+        for path in project.rglob("*")
+        if path.is_file() and "results-here" not in path.parts
+    }
 
 
-def test_every_study_has_its_section_and_its_runs() -> None:
-    text = RESULTS_MD.read_text(encoding="utf-8")
-    for s in study.STUDIES:
-        assert text.count(f"<!-- made from {s.name} -->") == 1, s.name
-        assert f"**{s.claim}**" in text, s.name
-        if not s.same_runs_as:
-            result = json.loads((RESULTS / f"{s.name}.json").read_text(encoding="utf-8"))
-            assert result["environment"]["cpu"]
-            full = [c for c in result["cases"] if not c["rounds"]]
-            assert len([r for r in result["runs"] if r["case"] in {c["name"] for c in full}]) == (
-                len(full) * result["rounds"]
-            )
-
-
-def test_interpretations_say_only_what_the_table_holds() -> None:
-    """Each figure in a section's prose stands in the tables of that section."""
-    text = RESULTS_MD.read_text(encoding="utf-8").partition("## headline")[2].partition("## Not shown")[0]
-    for section in re.split(r"\n## ", text):
-        tables = "".join(re.findall(r"<!-- made from .*?<!-- end -->", section, re.DOTALL))
-        section = re.sub(r"\nVersions: .*", "", section)  # of the tools, as they say
-        prose = re.sub(
-            r"<!-- made from .*?<!-- end -->|`[^`]*`|\(.*?\)|https?:\S+", "", section, flags=re.DOTALL
-        )
-        figures = re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?", prose)
-        strangers = [figure for figure in figures if figure.rstrip(",") not in tables]
-        assert not strangers, (section.splitlines()[0], strangers)
-
-
-def test_pictures_are_small_and_the_same_again(tmp_path: Path) -> None:
-    loaded = {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}
-    drawn = []
-    for name in ("one", "two"):
-        folder = tmp_path / name
-        folder.mkdir()
-        drawn.append({k: p.read_bytes() for k, p in charts.pictures(loaded, folder).items()})
-    assert drawn[0] == drawn[1]
-    for name, content in drawn[0].items():
-        assert len(content) < 100_000, name
-        assert b"<text" in content  # text stays text
-
-
-# -- Measuring --------------------------------------------------------------------------------
-
-
-def test_quick_leaves_the_tree_alone(tmp_path: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in (*RESULTS.iterdir(), RESULTS_MD)}
-    outcome = command(tmp_path, "--quick", "server", "waiting", "timeline")
-    assert (outcome.exit_code, outcome.stdout) == (0, "")
-    assert "server, round 1 of 1: no access log, 2 workers: 50 ok in " in outcome.stderr
-    assert "headline, round 1 of 1: blocking, 20 ms: 10 ok in " in outcome.stderr
-    assert {path: path.stat().st_mtime_ns for path in (*RESULTS.iterdir(), RESULTS_MD)} == before
-
-
-def test_results_that_cannot_be_written(tmp_path: Path) -> None:
-    outcome = command(tmp_path, "server", "--results", "/dev/null/results")
-    assert (outcome.exit_code, outcome.stdout) == (1, "")
-    (line,) = outcome.stderr.splitlines()
-    assert line.startswith("/dev/null/results can't be written: ")
-
-
-def begun(folder: Path) -> tuple[subprocess.Popen[str], psutil.Process]:
-    """Start a study that takes long, and wait for its first finished run."""
-    process = start_python(folder, str(STUDY), "server", "--results", "runs")
+def test_ctrl_c_keeps_whole_rounds_and_changes_no_document(project: Path) -> None:
+    before = contents(project)
+    command = str(project / "benchmarks" / "study.py")
+    process = start_python(project, command, "timeline", PYTHONDONTWRITEBYTECODE="1")
     assert process.stderr
-    line = process.stderr.readline()
-    assert line.startswith("server, round 1 of 7: "), line
-    return process, psutil.Process(process.pid)
-
-
-def test_ctrl_c_leaves_no_server_and_keeps_the_runs(tmp_path: Path) -> None:
-    process, program = begun(tmp_path)
-    family = program.children(recursive=True)
-    program.send_signal(signal.SIGINT)
+    lines = [process.stderr.readline()]
+    while not lines[-1].startswith("timeline, round 2 of 3: "):
+        assert process.poll() is None, lines
+        lines.append(process.stderr.readline())
+    process.send_signal(signal.SIGINT)
     outcome = finish(process)
     assert outcome.exit_code == 130
-    assert "Traceback" not in outcome.stderr
-    _, alive = psutil.wait_procs(family, DEADLINE)
-    assert not alive
-    assert json.loads((tmp_path / "runs" / "server.part.json").read_text())["runs"]
+    *run_lines, kept, stopped = [*lines, *outcome.stderr.splitlines()]
+    rounds = len(run_lines) // 6  # 3 scripts, with and without latency
+    measured = project / "benchmarks" / "results-here" / "timeline.json"
+    assert kept == f"{rounds} of 3 rounds are kept in {measured}."
+    assert stopped == "Stopped."
+    assert "| blocking (requests), 20 ms |" in outcome.stdout
+    result = load(measured)
+    assert (result.claim, result.rounds, len(result.runs)) == ("timeline", rounds, 6 * rounds)
+    assert all(len(run.spans_s) == 96 for run in result.runs)
+    assert result.environment["commit"] is None  # the copy is no checkout
+    assert contents(project) == before
 
 
-def test_server_that_dies(tmp_path: Path) -> None:
-    process, program = begun(tmp_path)
+def test_quick_runs_briefly_and_keeps_nothing(project: Path) -> None:
+    before = contents(project)
+    outcome = study_in(project, "--quick", "growth", PYTHONDONTWRITEBYTECODE="1")
+    assert outcome.exit_code == 0, outcome
+    assert outcome.stdout.count("\n| ") == 1 + 1 + 3  # a header, a line under it, and 3 rows
+    lines = outcome.stderr.splitlines()
+    assert len(lines) == 3
+    assert all(", 20 of 20 ok in " in line for line in lines)
+    assert contents(project) == before
+    assert not (project / "benchmarks" / "results-here").exists()
 
-    def servers() -> list[psutil.Process]:
-        return [child for child in program.children() if "uvicorn" in child.cmdline()]
 
-    wait_for(servers, "a server")
-    for server in servers():
-        server.kill()
-    outcome = finish(process, 2 * DEADLINE)
+def test_study_that_cannot_go_on_ends_in_one_line(tmp_path: Path) -> None:
+    code = (
+        "from dataclasses import replace\n"
+        "from pathlib import Path\n"
+        "import study\n"
+        "from claims import Claim\n"
+        "from harness.runs import BLOCKING\n"
+        "right = replace(BLOCKING, requests=3)\n"
+        "wrong = replace(right, client='no_such_variant')\n"
+        "study.CLAIMS[:] = [\n"
+        "    Claim('right', '', [right], [['requests']], 1),\n"
+        "    Claim('wrong', '', [wrong], [['requests']], 1),\n"
+        "]\n"
+        "study.MEASURED_HERE = Path('results-here')\n"
+        "study.app()\n"
+    )
+    outcome = finish(start_python(tmp_path, "-c", code, PYTHONPATH=str(STUDY.parent)))
     assert outcome.exit_code == 1
-    assert "Traceback" not in outcome.stderr
-    assert "ended without a report" in outcome.stderr.splitlines()[-1]
-    assert json.loads((tmp_path / "runs" / "server.part.json").read_text())["runs"]
+    run_line, error = outcome.stderr.splitlines()
+    assert run_line.startswith("right, round 1 of 1: blocking (requests), 3 of 3 ok in ")
+    assert error.startswith("no_such_variant ended without a result, exit code 1. ")
+    assert [path.name for path in (tmp_path / "results-here").iterdir()] == ["right.json"]
+
+
+# -- Publishing ---------------------------------------------------------------------------------
+
+
+def made_up_result(claim: Claim, seconds: float) -> Result:
+    """Return a result in which the n-th case of a claim takes n times so many seconds."""
+    runs = [
+        made_up_run(case.name, number, seconds * place * factor)
+        for number, factor in ((1, 1.0), (2, 0.5), (3, 2.0))
+        for place, case in enumerate(claim.cases, start=1)
+    ]
+    environment = {
+        "date": "2026-11-25 08:30",
+        "cpu": "A Chip",
+        "cores": 2,
+        "system": "Linux",
+        "python": "3.11.7",
+        "libraries": {},
+    }
+    return Result(claim.name, 3, environment, [*claim.cases], runs)
+
+
+def test_published_results_make_the_documents(project: Path) -> None:
+    """One project goes through all of it, because each step draws all pictures."""
+    published = project / "benchmarks" / "results"
+    measured = project / "benchmarks" / "results-here"
+    results = project / "benchmarks" / "RESULTS.md"
+    headline = CLAIMS[0]
+
+    for claim in CLAIMS:
+        save(made_up_result(claim, 1.0), {}, published / f"{claim.name}.json")
+    nothing = study_in(project, "--publish")
+    assert nothing.exit_code == 1
+    assert nothing.one_line == f"Nothing was measured yet: {measured} is empty."
+
+    assert study_in(project, "--render") == Outcome(0, "", "")
+    text = results.read_text(encoding="utf-8")
+    assert all(f"**{claim.statement}**" in text for claim in CLAIMS)
+    assert all(f"python benchmarks/study.py {claim.name}</code>" in text for claim in CLAIMS)
+    assert all(f"- [{claim.statement}](#{claim.name})" in text for claim in CLAIMS)
+    assert "| async (aiohttp), access log | 7,000 | 1.00 (0.50-2.00) |" in text
+    assert "1,000 s" not in (published / "comparison.svg").read_text(encoding="utf-8")
+
+    save(made_up_result(headline, 250.0), {}, published / "headline.json")
+    outdated = study_in(project, "--check")
+    assert outdated.exit_code == 1
+    ending = " is out of date. Run: python benchmarks/study.py --render"
+    lines = outdated.stdout.splitlines()
+    assert all(line.endswith(ending) for line in lines)
+    named = {line.removesuffix(ending) for line in lines}
+    pictures = {f"benchmarks/results/{name}.svg" for name in ("comparison", "comparison-dark")}
+    assert named - {"README.md"} == {"benchmarks/RESULTS.md"} | pictures
+
+    measured.mkdir()
+    save(made_up_result(headline, 250.0), {}, measured / "headline.json")
+    save(made_up_result(headline, 1.0), {}, published / "headline.json")
+    assert study_in(project, "--publish") == Outcome(0, "", "")
+    assert load(published / "headline.json") == made_up_result(headline, 250.0)
+    text = results.read_text(encoding="utf-8")
+    assert "| async (aiohttp), access log | 7,000 | 250 (125-500) |" in text
+    assert "1,000 s" in (published / "comparison.svg").read_text(encoding="utf-8")

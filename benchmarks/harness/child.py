@@ -52,7 +52,7 @@ class SpanRecorder:
     def __init__(self, tally: Any) -> None:
         """Record for this tally."""
         self.tally = tally
-        self.spans: list[tuple[float, float]] = []
+        self.spans: list[list[float]] = []
 
     def __getattr__(self, name: str) -> Any:
         """Be the tally in everything else."""
@@ -61,7 +61,7 @@ class SpanRecorder:
     def add(self, failure: str, latency: float) -> None:
         """Count one answer; its request has just ended."""
         end = time.perf_counter() - self.tally.start
-        self.spans.append((round(end - latency, 5), round(end, 5)))
+        self.spans.append([round(end - latency, 5), round(end, 5)])
         self.tally.add(failure, latency)
 
 

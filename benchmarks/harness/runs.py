@@ -52,7 +52,7 @@ class Run:
     max_ms: float | None = None
     in_flight: float | None = None  # on average: the sum of these latencies over elapsed_s
     peak_mib: float | None = None  # memory of the client's process
-    spans_s: list[tuple[float, float]] = field(default_factory=list)  # start, end of each request
+    spans_s: list[list[float]] = field(default_factory=list)  # [start, end] of each request
 
 
 class MeasurementError(Exception):
