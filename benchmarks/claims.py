@@ -301,7 +301,7 @@ CLAIMS = [
     ),
     Claim(
         "growth",
-        "Memory does not grow with the number of requests.",
+        "Memory hardly grows with the number of requests.",
         [*growth_cases()],
         [["peak memory, MiB", "elapsed, s"]],
         rounds=3,

@@ -200,7 +200,10 @@ def test_ctrl_c_held_down_leaves_nothing(tmp_path: Path) -> None:
     family = family_with_a_request(process, workers=2)
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
-    assert_stopped(finish(process), 130)
+    outcome = finish(process)
+    # Until the end, when Python gives the signal back to the system: for a shell, both are 130.
+    assert outcome.exit_code in (130, -signal.SIGINT)
+    assert_stopped(outcome, outcome.exit_code)
     assert_gone(family)
 
 
