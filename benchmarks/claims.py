@@ -35,12 +35,9 @@ ASYNC_PYREQWEST, THREADS_PYREQWEST, BLOCKING_PYREQWEST = PYREQWEST
 
 
 def at(
-    case: Case, *, label: str, base: Case, latency_ms: int = 0, concurrency: int | None = None
+    case: Case, *, label: str, base: str, latency_ms: int = 0, concurrency: int | None = None
 ) -> Case:
-    """Return a case with another server latency or number in flight, sized for about a second.
-
-    Its base is the other case with the same label.
-    """
+    """Return a case with another server latency or number in flight, sized for about a second."""
     if case.concurrency is not None and concurrency is not None:
         case = replace(case, concurrency=concurrency)
     in_flight = case.concurrency or 1
@@ -49,7 +46,7 @@ def at(
     return replace(
         case,
         name=f"{case.name}, {label}",
-        base=f"{base.name}, {label}",
+        base=base,
         requests=max(min(case.requests, at_most_a_second), 3 * in_flight),
         server=replace(case.server, latency_ms=latency_ms),
     )
@@ -57,13 +54,13 @@ def at(
 
 def headline_cases() -> Iterator[Case]:
     """Yield the scripts against the server as people start it, without its log, and at 20 ms."""
-    logging = ServerSettings(access_log=True)
     for script in SCRIPTS:
-        yield replace(at(script, label="access log", base=BLOCKING), server=logging)
+        case = at(script, label="access log", base=f"{BLOCKING.name}, access log")
+        yield replace(case, server=ServerSettings(access_log=True))
     for script in SCRIPTS:
-        yield at(script, label="no access log", base=BLOCKING)
+        yield at(script, label="no access log", base=f"{BLOCKING.name}, no access log")
     for script in SCRIPTS:
-        yield at(script, label="20 ms", base=BLOCKING, latency_ms=20)
+        yield at(script, label="20 ms", base=f"{BLOCKING.name}, 20 ms", latency_ms=20)
 
 
 def method_cases() -> Iterator[Case]:
@@ -71,7 +68,8 @@ def method_cases() -> Iterator[Case]:
     for latency_ms in (0, 20):
         for case in PYREQWEST:
             label = f"{latency_ms} ms"
-            yield at(case, label=label, base=BLOCKING_PYREQWEST, latency_ms=latency_ms)
+            base = f"{BLOCKING_PYREQWEST.name}, {label}"
+            yield at(case, label=label, base=base, latency_ms=latency_ms)
 
 
 def library_cases() -> Iterator[Case]:
@@ -104,7 +102,9 @@ def latency_cases() -> Iterator[Case]:
     """Yield the scripts, and threads with pyreqwest, at each latency of the server."""
     for latency_ms in (0, 1, 3, 10, 30, 100):
         for case in (ASYNC, THREADS_PYREQWEST, THREADS, BLOCKING):
-            yield at(case, label=f"{latency_ms} ms", base=BLOCKING, latency_ms=latency_ms)
+            label = f"{latency_ms} ms"
+            base = f"{BLOCKING.name}, {label}"
+            yield at(case, label=label, base=base, latency_ms=latency_ms)
 
 
 def concurrency_cases() -> Iterator[Case]:
@@ -112,39 +112,38 @@ def concurrency_cases() -> Iterator[Case]:
     for latency_ms in (0, 20):
         for case in (ASYNC, THREADS_PYREQWEST, THREADS):
             for concurrency in (1, 4, 16, 64, 256, 1_000):
-                label = f"{latency_ms} ms, {concurrency:,} in flight"
-                sized = at(
+                yield at(
                     case,
-                    label=label,
-                    base=case,
+                    label=f"{latency_ms} ms, {concurrency:,} in flight",
+                    base=f"{case.name}, {latency_ms} ms, 1 in flight",
                     latency_ms=latency_ms,
                     concurrency=concurrency,
                 )
-                yield replace(sized, base=f"{case.name}, {latency_ms} ms, 1 in flight")
+
+
+# How an endpoint waits, its app, and about how many requests/s it answers at most with 20 ms.
+ENDPOINTS = (
+    ("async def, await", "server_await:app", 5_000),
+    ("def, time.sleep", "server_def:app", 2_000),
+    ("async def, time.sleep", "server_blocked:app", 48),
+)
 
 
 def endpoint_cases() -> Iterator[Case]:
     """Yield FastAPI's three ways to write an endpoint, without a wait and with one."""
-    endpoints = {
-        "async def, await": "server_await:app",
-        "def, time.sleep": "server_def:app",
-        "async def, time.sleep": "server_blocked:app",
-    }
-    at_20_ms = {"server_await:app": 5_000, "server_def:app": 2_000, "server_blocked:app": 48}
     for latency_ms in (0, 20):
-        for endpoint, app in endpoints.items():
+        for name, app, most_with_wait in ENDPOINTS:
             for concurrency in (1, 8, 32, 128):
-                most = at_20_ms[app] if latency_ms else 5_000
                 label = f"{latency_ms} ms, {concurrency} in flight"
-                case = replace(ASYNC, name=endpoint, requests=most, server=ServerSettings(app=app))
-                sized = at(
-                    case,
+                most = most_with_wait if latency_ms else 5_000
+                server = ServerSettings(app=app)
+                yield at(
+                    replace(ASYNC, name=name, requests=most, server=server),
                     label=label,
-                    base=case,
+                    base=f"async def, await, {label}",
                     latency_ms=latency_ms,
                     concurrency=concurrency,
                 )
-                yield replace(sized, base=f"async def, await, {label}")
 
 
 def form_cases() -> Iterator[Case]:
@@ -177,9 +176,14 @@ def few_cases() -> Iterator[Case]:
         for number in numbers:
             for script in SCRIPTS:
                 requests = "1 request" if number == 1 else f"{number:,} requests"
-                case = at(script, label=f"{latency_ms} ms, {requests}", base=BLOCKING)
-                server = ServerSettings(latency_ms=latency_ms)
-                yield replace(case, requests=number, server=server)
+                label = f"{latency_ms} ms, {requests}"
+                yield replace(
+                    script,
+                    name=f"{script.name}, {label}",
+                    base=f"{BLOCKING.name}, {label}",
+                    requests=number,
+                    server=ServerSettings(latency_ms=latency_ms),
+                )
 
 
 def timeline_cases() -> Iterator[Case]:
@@ -187,7 +191,8 @@ def timeline_cases() -> Iterator[Case]:
     for latency_ms in (20, 0):
         for script in SCRIPTS:
             label = f"{latency_ms} ms"
-            case = at(script, label=label, base=BLOCKING, latency_ms=latency_ms, concurrency=8)
+            base = f"{BLOCKING.name}, {label}"
+            case = at(script, label=label, base=base, latency_ms=latency_ms, concurrency=8)
             yield replace(case, requests=96, record_spans=True)
 
 

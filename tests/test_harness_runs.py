@@ -246,6 +246,13 @@ def test_client_without_a_result() -> None:
     )
 
 
+def test_client_that_crashes(server: Server) -> None:
+    """Of its traceback, the last line says what went wrong."""
+    expected = "no_such_client ended without a result, exit code 1. ModuleNotFoundError: "
+    with pytest.raises(MeasurementError, match=expected):
+        run_case(replace(BLOCKING, client="no_such_client"), server, 1)
+
+
 @pytest.fixture
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder from which children import."""

@@ -204,6 +204,8 @@ def test_folded_tables() -> None:
         "A Chip, 2 cores, Linux, Python 3.11.7",
         "</details>",
     ]
+    one = Result("few", 1, environment, [CASE], RUNS[:1])
+    assert ", 1 round, " in report.folded_tables([["requests"]], one)
 
 
 def test_fill() -> None:

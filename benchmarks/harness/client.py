@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import import_module
 
 from .processes import start_child
 from .runs import Case, MeasurementError, Run, ServerSettings
@@ -158,4 +158,8 @@ def is_available(case: Case) -> bool:
     """Say whether the program or the library that a case needs is installed."""
     if case.client in LOAD_GENERATORS:
         return shutil.which(case.client) is not None
-    return find_spec(case.library) is not None
+    try:
+        import_module(case.library)
+    except ImportError:
+        return False
+    return True
