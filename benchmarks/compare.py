@@ -40,7 +40,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
 try:
@@ -108,16 +108,25 @@ class Comparison:
 
 # -- What the runs say: runs in, text out --------------------------------------------------------
 
-Form = Callable[[float], str]
-ROWS: dict[str, tuple[figures.Measure, Form]] = {
-    "elapsed, s": (figures.elapsed_s, report.number),
-    "requests/s": (figures.throughput, report.number),
-    "p50, ms": (figures.p50_ms, report.number),
-    "p99, ms": (figures.p99_ms, report.number),
-    "max, ms": (figures.max_ms, report.number),
-    "client CPU": (figures.client_share, report.percent),
-    "server CPU": (figures.server_share, report.percent),
-}
+
+class Figure(NamedTuple):
+    """A figure of the comparison: a row of the table, and a name in the JSON file."""
+
+    label: str
+    name: str
+    measure: figures.Measure
+    form: Callable[[float], str] = report.number
+
+
+FIGURES = (
+    Figure("elapsed, s", "elapsed_s", figures.elapsed_s),
+    Figure("requests/s", "requests_per_s", figures.throughput),
+    Figure("p50, ms", "p50_ms", figures.p50_ms),
+    Figure("p99, ms", "p99_ms", figures.p99_ms),
+    Figure("max, ms", "max_ms", figures.max_ms),
+    Figure("client CPU", "client_cpu_share", figures.client_share, report.percent),
+    Figure("server CPU", "server_cpu_share", figures.server_share, report.percent),
+)
 
 
 def spread(runs: Sequence[Run], client: str, measure: figures.Measure) -> figures.Spread:
@@ -143,8 +152,11 @@ def table_rows(runs: Sequence[Run]) -> list[list[str]]:
     """Return the rows of the table: what a figure is called, and the figure of each client."""
     names = [client.name for client in CLIENTS]
     rows = [
-        [label, *(report.with_range(spread(runs, name, measure), form) for name in names)]
-        for label, (measure, form) in ROWS.items()
+        [
+            row.label,
+            *(report.with_range(spread(runs, name, row.measure), row.form) for name in names),
+        ]
+        for row in FIGURES
     ]
     ratios = [report.with_range(times_as_fast(runs, name)) for name in names]
     rows.insert(2, ["times as fast", *ratios])  # below the throughput
@@ -261,19 +273,10 @@ def describe(comparison: Comparison) -> list[str]:
 
 def summary(comparison: Comparison) -> dict[str, Any]:
     """Return each client's figures: the median, the least and the greatest of each."""
-    measures = {
-        "elapsed_s": figures.elapsed_s,
-        "requests_per_s": figures.throughput,
-        "p50_ms": figures.p50_ms,
-        "p99_ms": figures.p99_ms,
-        "max_ms": figures.max_ms,
-        "client_cpu_share": figures.client_share,
-        "server_cpu_share": figures.server_share,
-    }
     runs = comparison.runs
     clients: dict[str, dict[str, Any]] = {}
     for client in CLIENTS:
-        spreads = {name: spread(runs, client.name, measure) for name, measure in measures.items()}
+        spreads = {row.name: spread(runs, client.name, row.measure) for row in FIGURES}
         spreads["times_as_fast_as_blocking"] = times_as_fast(runs, client.name)
         clients[client.name] = {
             name: None if math.isnan(values.median) else values._asdict()

@@ -29,19 +29,17 @@ class Stopped(BaseException):
 
 def stop_on_signals() -> None:
     """Raise Stopped on the first signal to stop, and ignore the following ones."""
-    names = ("SIGINT", "SIGTERM", "SIGHUP")  # no SIGHUP on Windows
-    stop_signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
-
-    def ignore(signal_number: int, frame: FrameType | None) -> None:
-        pass
+    stopping = False
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
-        for stop_signal in stop_signals:
-            signal.signal(stop_signal, ignore)
-        raise Stopped(signal_number)
+        nonlocal stopping
+        if not stopping:
+            stopping = True
+            raise Stopped(signal_number)
 
-    for stop_signal in stop_signals:
-        signal.signal(stop_signal, stop)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), stop)
 
 
 @contextmanager
