@@ -1,11 +1,12 @@
-"""The same requests from many machines at once, on Locust.
+"""Send the same requests from many processes and machines, with Locust.
 
-Install it with `pip install locust`. Then, with the server on 10.0.0.5:
+Install it with `pip install "locust~=2.47"`. With the server on 10.0.0.5, start a master, and then
+a worker for each core that takes part:
 
     locust -f benchmarks/locustfile.py --master --host http://10.0.0.5:8000
-    locust -f benchmarks/locustfile.py --worker --master-host MASTER   # once a core and machine
+    locust -f benchmarks/locustfile.py --worker --master-host MASTER
 
-and open http://MASTER:8089, or add `--headless --users 64 --run-time 1m` to the master.
+Open http://MASTER:8089, or add `--headless --users 64 --run-time 1m` to the master's command.
 """
 
 import json
@@ -15,14 +16,14 @@ from locust import FastHttpUser, task
 
 
 class ApiUser(FastHttpUser):
-    """Someone who asks for one item after another, as each share of a client does."""
+    """Requests one item after another, as each share of a script does."""
 
     host = "http://127.0.0.1:8000"
     connection_timeout = network_timeout = 10.0  # seconds
 
     @task
     def read_item(self) -> None:
-        """Ask for an item, and count any answer but the right one as a failure."""
+        """Request an item, and count any answer but the right one as a failure."""
         item_id = random.randrange(1, 25_000)
         with self.client.get(
             f"/items/{item_id}",
