@@ -1,12 +1,11 @@
 """The server: a small FastAPI app for the three clients to call.
 
-Start it with `uvicorn main:app` (http://127.0.0.1:8000, documentation on /docs),
-while you edit it with `uvicorn main:app --reload`, and to measure with
-`uvicorn main:app --no-access-log`.
+Start it with `uvicorn main:app`. It listens at http://127.0.0.1:8000, with its documentation
+on /docs. Add `--reload` while you edit it, and `--no-access-log` to measure.
 
 Set LATENCY_MS in the environment to make each answer wait that many
-milliseconds, as a slow network or database would. It is a whole number,
-because the timers of uvloop, which uvicorn uses where it can, count whole milliseconds.
+milliseconds, as a slow network or database would. It is a whole number, because
+uvicorn runs on uvloop where it can, and the timers of uvloop count whole milliseconds.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ from pydantic import BaseModel
 
 
 def read_latency() -> float:
-    """Return the simulated latency in seconds; end the program if LATENCY_MS is not possible."""
+    """Return the simulated latency in seconds; end the program if LATENCY_MS is not valid."""
     text = os.environ.get("LATENCY_MS") or "0"
     if not text.isdecimal():
         sys.exit(f"LATENCY_MS must be a whole number of milliseconds, 0 or more, not {text!r}")
@@ -51,7 +50,7 @@ app = FastAPI(
     title="Python concurrency: async, threads, blocking",
     description="A small server to call with asyncio, with threads and one request at a time.",
     version="1.0.0",
-    # To look for OpenTelemetry takes time in each answer, and nobody listens here.
+    # Checking for OpenTelemetry takes time on every request, and nothing here collects its data.
     telemetry={"tracing": False, "metrics": False, "logs": False},
     # Left out when there is nothing to wait for, so that it costs nothing.
     dependencies=[Depends(simulate_latency)] if LATENCY else None,

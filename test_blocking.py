@@ -5,7 +5,7 @@
 #     "tqdm~=4.70",
 # ]
 # ///
-"""Request every item with requests, one after another.
+"""Request every item with the requests library, one after another.
 
 Start the server in another terminal with `uvicorn main:app --no-access-log`. Then:
 
@@ -48,7 +48,7 @@ def fetch_all(tally: "Tally") -> None:
     """Request all items, one after another."""
     with requests.Session() as session:
         session.trust_env = False  # no look-up of proxies and .netrc for each request
-        failure = fetch(session, 0)
+        failure = fetch(session, 0)  # before the clock starts: is this the right server?
         if failure:
             sys.exit(f"{BASE_URL}/items/0 does not answer as this project's server does: {failure}")
         tally.start_clock()
@@ -59,7 +59,7 @@ def fetch_all(tally: "Tally") -> None:
             tally.add(failure, latency)
 
 
-# The rest is the same in all three scripts, but for the label, CONCURRENCY, asyncio.run and the lock.
+# The rest is the same in all three scripts, except the label, CONCURRENCY, asyncio.run and a lock.
 
 
 def check(status: int, body: bytes, item_id: int) -> str:
@@ -68,7 +68,7 @@ def check(status: int, body: bytes, item_id: int) -> str:
         return f"HTTP {status}"
     try:
         answer = json.loads(body)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # not JSON, or nested too deeply to read
         return "wrong answer"
     if repr(answer) != repr({"item_id": item_id}):  # not ==, because 1 == 1.0 == True
         return "wrong answer"
@@ -81,7 +81,9 @@ def describe(error: BaseException) -> str:
     cause = root_cause(error)
     if not isinstance(cause, OSError):
         return name
-    if cause.errno and not isinstance(cause, socket.gaierror):  # which numbers its own errors
+    # asyncio puts a text of its own into strerror, so ask the system what the number means.
+    # A gaierror has numbers of its own, which the system does not know.
+    if cause.errno and not isinstance(cause, socket.gaierror):
         text = os.strerror(cause.errno)
     else:
         text = cause.strerror or str(cause)
@@ -89,13 +91,13 @@ def describe(error: BaseException) -> str:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Return the error that an error goes back to; libraries wrap the system's in their own."""
+    """Return the error that led to this one; a library raises its own after one of the system."""
     cause = error.__cause__ or error.__context__
     return root_cause(cause) if cause else error
 
 
 def percentile(latencies: Counter[int], percent: int) -> float:
-    """Return the latency in ms that so many percent of the answers did not exceed.
+    """Return the latency in ms that this percentage of the answers did not exceed.
 
     >>> percentile(Counter({100: 98, 250: 1, 9000: 1}), 99)  # in hundredths of a millisecond
     2.5
@@ -115,10 +117,11 @@ class Tally:
         """Start with nothing counted."""
         self.ok = 0
         self.failures = Counter[str]()
-        self.latencies = Counter[int]()  # of the ok answers, in hundredths of a millisecond
+        # Of the ok answers, in hundredths of a millisecond: counted, so that memory does not grow.
+        self.latencies = Counter[int]()
         self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=None)
         self.stopped = False
-        self.start_clock()  # a report may be due before the first answer
+        self.start_clock()  # a Ctrl-C before the first answer reports, too
 
     def start_clock(self) -> None:
         """Start measuring the elapsed time and the processor time."""
@@ -135,7 +138,7 @@ class Tally:
         self.bar.update()
 
     def stop_clock(self) -> None:
-        """Take the elapsed time and the processor time; from now on, `leave` does nothing."""
+        """Record the elapsed time and the processor time; `leave` ignores a signal from now on."""
         self.stopped = True
         self.elapsed = time.perf_counter() - self.start
         self.cpu = time.process_time() - self.cpu_start
@@ -164,20 +167,20 @@ class Tally:
             return  # the report is being printed
         self.stop_clock()
         try:
-            with contextlib.suppress(RuntimeError):  # the signal came while it was drawn
+            with contextlib.suppress(RuntimeError):  # the signal interrupted its drawing
                 self.bar.close()
             self.report()
             sys.stdout.flush()
         finally:
-            os._exit(128 + signal_number)
+            os._exit(128 + signal_number)  # even if the report could not be printed
 
 
 def settings_error() -> str:
-    """Return "" if the settings are possible, and otherwise what is wrong with them."""
+    """Return "" if the settings are valid, and otherwise what is wrong with them."""
     if TIMEOUT <= 0:
         return f"TIMEOUT must be more than 0 seconds, not {TIMEOUT!r}"
     if not BASE_URL.startswith("http://") or not urlsplit(BASE_URL).hostname:
-        return f"BASE_URL must be an address such as http://127.0.0.1:8000, not {BASE_URL!r}"
+        return f"BASE_URL must be an http address like http://127.0.0.1:8000, not {BASE_URL!r}"
     return ""
 
 

@@ -5,13 +5,16 @@
 #     "tqdm~=4.70",
 # ]
 # ///
-"""Request every item with threads and requests, one at a time on each thread.
+"""Request every item with threads and the requests library, many at a time.
 
 Start the server in another terminal with `uvicorn main:app --no-access-log`. Then:
 
 $ python test_thread.py
 threads (requests): 24,999 of 24,999 ok in 18.71 s
   1,336 requests/s, p50 20.45 ms, p99 70.78 ms, max 159.59 ms, CPU 103%
+
+This is no faster than one after another: the library does its work in Python, which only one thread
+at a time can run. Threads gain when they wait. Start the server with LATENCY_MS=20 to see it.
 """
 
 import contextlib
@@ -69,7 +72,7 @@ def fetch_share(share: Sequence[int], tally: "Tally") -> None:
 def fetch_all(tally: "Tally") -> None:
     """Request all items, with CONCURRENCY threads that each have a share of them."""
     with new_session() as session:
-        failure = fetch(session, 0)
+        failure = fetch(session, 0)  # before the clock starts: is this the right server?
     if failure:
         sys.exit(f"{BASE_URL}/items/0 does not answer as this project's server does: {failure}")
     tally.start_clock()
@@ -77,12 +80,13 @@ def fetch_all(tally: "Tally") -> None:
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         running = {pool.submit(fetch_share, share, tally) for share in shares}
         while running:
-            done, running = wait(running, timeout=0.1)  # Windows sees a Ctrl-C between two waits
+            # On Windows, a Ctrl-C takes effect only between two waits.
+            done, running = wait(running, timeout=0.1)
             for worker in done:
                 worker.result()  # raises what the thread raised
 
 
-# The rest is the same in all three scripts, but for the label, CONCURRENCY, asyncio.run and the lock.
+# The rest is the same in all three scripts, except the label, CONCURRENCY, asyncio.run and a lock.
 
 
 def check(status: int, body: bytes, item_id: int) -> str:
@@ -91,7 +95,7 @@ def check(status: int, body: bytes, item_id: int) -> str:
         return f"HTTP {status}"
     try:
         answer = json.loads(body)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # not JSON, or nested too deeply to read
         return "wrong answer"
     if repr(answer) != repr({"item_id": item_id}):  # not ==, because 1 == 1.0 == True
         return "wrong answer"
@@ -104,7 +108,9 @@ def describe(error: BaseException) -> str:
     cause = root_cause(error)
     if not isinstance(cause, OSError):
         return name
-    if cause.errno and not isinstance(cause, socket.gaierror):  # which numbers its own errors
+    # asyncio puts a text of its own into strerror, so ask the system what the number means.
+    # A gaierror has numbers of its own, which the system does not know.
+    if cause.errno and not isinstance(cause, socket.gaierror):
         text = os.strerror(cause.errno)
     else:
         text = cause.strerror or str(cause)
@@ -112,13 +118,13 @@ def describe(error: BaseException) -> str:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Return the error that an error goes back to; libraries wrap the system's in their own."""
+    """Return the error that led to this one; a library raises its own after one of the system."""
     cause = error.__cause__ or error.__context__
     return root_cause(cause) if cause else error
 
 
 def percentile(latencies: Counter[int], percent: int) -> float:
-    """Return the latency in ms that so many percent of the answers did not exceed.
+    """Return the latency in ms that this percentage of the answers did not exceed.
 
     >>> percentile(Counter({100: 98, 250: 1, 9000: 1}), 99)  # in hundredths of a millisecond
     2.5
@@ -138,11 +144,13 @@ class Tally:
         """Start with nothing counted."""
         self.ok = 0
         self.failures = Counter[str]()
-        self.latencies = Counter[int]()  # of the ok answers, in hundredths of a millisecond
+        # Of the ok answers, in hundredths of a millisecond: counted, so that memory does not grow.
+        self.latencies = Counter[int]()
         self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=None)
         self.stopped = False
-        self.lock = threading.Lock()  # neither a Counter nor tqdm is thread-safe
-        self.start_clock()  # a report may be due before the first answer
+        # Whoever calls `add` holds this lock, because neither a Counter nor tqdm is thread-safe.
+        self.lock = threading.Lock()
+        self.start_clock()  # a Ctrl-C before the first answer reports, too
 
     def start_clock(self) -> None:
         """Start measuring the elapsed time and the processor time."""
@@ -159,7 +167,7 @@ class Tally:
         self.bar.update()
 
     def stop_clock(self) -> None:
-        """Take the elapsed time and the processor time; from now on, `leave` does nothing."""
+        """Record the elapsed time and the processor time; `leave` ignores a signal from now on."""
         self.stopped = True
         self.elapsed = time.perf_counter() - self.start
         self.cpu = time.process_time() - self.cpu_start
@@ -188,23 +196,23 @@ class Tally:
             return  # the report is being printed
         self.stop_clock()
         try:
-            with self.lock:
-                with contextlib.suppress(RuntimeError):  # the signal came while it was drawn
+            with self.lock:  # only the other threads call `add`, so this one can wait for them
+                with contextlib.suppress(RuntimeError):  # the signal interrupted its drawing
                     self.bar.close()
                 self.report()
             sys.stdout.flush()
         finally:
-            os._exit(128 + signal_number)
+            os._exit(128 + signal_number)  # even if the report could not be printed
 
 
 def settings_error() -> str:
-    """Return "" if the settings are possible, and otherwise what is wrong with them."""
+    """Return "" if the settings are valid, and otherwise what is wrong with them."""
     if not isinstance(CONCURRENCY, int) or CONCURRENCY < 1:
         return f"CONCURRENCY must be a whole number of 1 or more, not {CONCURRENCY!r}"
     if TIMEOUT <= 0:
         return f"TIMEOUT must be more than 0 seconds, not {TIMEOUT!r}"
     if not BASE_URL.startswith("http://") or not urlsplit(BASE_URL).hostname:
-        return f"BASE_URL must be an address such as http://127.0.0.1:8000, not {BASE_URL!r}"
+        return f"BASE_URL must be an http address like http://127.0.0.1:8000, not {BASE_URL!r}"
     return ""
 
 

@@ -64,7 +64,7 @@ def test_impossible_base_url(client: str, base_url: str, tmp_path: Path) -> None
     outcome = run(edited(client, tmp_path, base_url=base_url))
     assert outcome.exit_code == 2
     assert outcome.one_line == (
-        f"BASE_URL must be an address such as http://127.0.0.1:8000, not {base_url!r}"
+        f"BASE_URL must be an http address like http://127.0.0.1:8000, not {base_url!r}"
     )
 
 
