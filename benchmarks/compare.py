@@ -18,12 +18,12 @@ $ python benchmarks/compare.py
                    async (aiohttp)   threads (requests)  blocking (requests)
 elapsed, s        3.59 (3.58-3.64)     19.4 (18.5-20.0)     18.8 (18.1-19.8)
 requests/s     6,970 (6,865-6,992)  1,289 (1,251-1,348)  1,326 (1,260-1,380)
-times as fast     5.26 (5.07-5.45)     0.98 (0.97-0.99)                 1.00
+times as fast     5.3 (5.1 to 5.4)  0.98 (0.97 to 0.99)                 1.00
 p50, ms           3.50 (3.46-3.55)     21.2 (20.3-21.6)     0.73 (0.72-0.74)
 p99, ms           7.48 (7.27-7.61)     73.2 (71.3-77.3)     1.04 (0.82-1.17)
 max, ms           11.5 (10.6-14.8)        150 (138-189)     4.94 (4.94-5.00)
 client CPU          99% (99%-100%)      100% (99%-100%)        79% (77%-79%)
-server CPU        100% (100%-100%)        30% (30%-31%)        28% (28%-30%)
+server CPU                    100%        30% (30%-31%)        28% (28%-30%)
 failed                           0                    0                    0
 
 3 rounds, 24,999 requests, 32 in flight, 2 cores, 0 ms latency, 1 worker
@@ -36,9 +36,10 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -74,8 +75,8 @@ except ModuleNotFoundError as error:
     sys.exit(f"Not installed: {error.name}. Run: {command}")
 
 CLIENTS = (ASYNC, THREADS, BLOCKING)
-TOO_SHORT = 0.5  # seconds: below, the start of a run weighs too much
-BUSY = 0.75  # of a core, which the busier of client and server reaches on a machine at rest
+TOO_SHORT = 0.5  # seconds; in a shorter run, the start distorts the figures
+BUSY = 0.75  # of a core; on an idle machine, client or server uses more
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -87,7 +88,7 @@ class Settings:
     requests: int
     concurrency: int
     rounds: int
-    latency_ms: int | None  # None for a server that somebody else started, as the next
+    latency_ms: int | None  # None with --url; so is workers
     workers: int | None
     url: str | None
 
@@ -109,27 +110,7 @@ class Comparison:
 # -- What the runs say: runs in, text out --------------------------------------------------------
 
 
-class Figure(NamedTuple):
-    """A figure of the comparison: a row of the table, and a name in the JSON file."""
-
-    label: str
-    name: str
-    measure: figures.Measure
-    form: Callable[[float], str] = report.number
-
-
-FIGURES = (
-    Figure("elapsed, s", "elapsed_s", figures.elapsed_s),
-    Figure("requests/s", "requests_per_s", figures.throughput),
-    Figure("p50, ms", "p50_ms", figures.p50_ms),
-    Figure("p99, ms", "p99_ms", figures.p99_ms),
-    Figure("max, ms", "max_ms", figures.max_ms),
-    Figure("client CPU", "client_cpu_share", figures.client_share, report.percent),
-    Figure("server CPU", "server_cpu_share", figures.server_share, report.percent),
-)
-
-
-def spread(runs: Sequence[Run], client: str, measure: figures.Measure) -> figures.Spread:
+def spread(measure: figures.Measure, runs: Sequence[Run], client: str) -> figures.Spread:
     """Return a measure of a client, with the least and the greatest over the rounds."""
     return figures.median_and_range([measure(run) for run in figures.runs_of(runs, client)])
 
@@ -148,18 +129,36 @@ def failures(runs: Sequence[Run], client: str) -> Counter[str]:
     return kinds
 
 
+class Figure(NamedTuple):
+    """A figure of the comparison: a row of the table, and a name in the JSON file."""
+
+    label: str
+    name: str
+    measure: Callable[[Sequence[Run], str], figures.Spread]  # from all runs and a client's name
+    text: Callable[[figures.Spread], str] = report.with_range
+
+
+percent = partial(report.with_range, form=report.percent)
+
+FIGURES = (
+    Figure("elapsed, s", "elapsed_s", partial(spread, figures.elapsed_s)),
+    Figure("requests/s", "requests_per_s", partial(spread, figures.throughput)),
+    Figure("times as fast", "times_as_fast_as_blocking", times_as_fast, report.times),
+    Figure("p50, ms", "p50_ms", partial(spread, figures.p50_ms)),
+    Figure("p99, ms", "p99_ms", partial(spread, figures.p99_ms)),
+    Figure("max, ms", "max_ms", partial(spread, figures.max_ms)),
+    Figure("client CPU", "client_cpu_share", partial(spread, figures.client_share), percent),
+    Figure("server CPU", "server_cpu_share", partial(spread, figures.server_share), percent),
+)
+
+
 def table_rows(runs: Sequence[Run]) -> list[list[str]]:
     """Return the rows of the table: what a figure is called, and the figure of each client."""
     names = [client.name for client in CLIENTS]
     rows = [
-        [
-            row.label,
-            *(report.with_range(spread(runs, name, row.measure), row.form) for name in names),
-        ]
-        for row in FIGURES
+        [figure.label, *(figure.text(figure.measure(runs, name)) for name in names)]
+        for figure in FIGURES
     ]
-    ratios = [report.with_range(times_as_fast(runs, name)) for name in names]
-    rows.insert(2, ["times as fast", *ratios])  # below the throughput
     failed = [f"{failures(runs, name).total():,}" for name in names]
     return [*rows, ["failed", *failed]]
 
@@ -206,11 +205,13 @@ def remarks(settings: Settings, runs: Sequence[Run]) -> list[str]:
     short = [
         client.method
         for client in CLIENTS
-        if spread(runs, client.name, figures.elapsed_s).median < TOO_SHORT
+        if spread(figures.elapsed_s, runs, client.name).median < TOO_SHORT
     ]
     if short:
         return [f"Too short to measure: {', '.join(short)}. Use -n to send more requests."]
-    if settings.latency_ms == 0 and settings.workers == 1 and was_starved(runs):
+    # With fewer in flight, client and server wait for each other.
+    saturated = settings.latency_ms == 0 and settings.workers == 1 and settings.concurrency >= 4
+    if saturated and was_starved(runs):
         return ["Neither client nor server had a full core: the machine was busy. Measure again."]
     return []
 
@@ -241,13 +242,15 @@ def estimate_s(settings: Settings) -> float:
 
 def announcement(settings: Settings) -> str:
     """Say what will run and about how long that takes."""
+    rounds = report.plural(settings.rounds, "round")
+    requests = report.plural(settings.requests, "request")
+    text = f"{rounds} of async, threads and blocking, {requests} each"
+    if settings.url:
+        return f"{text}."  # how long a server that runs already takes to answer is not known
     seconds = estimate_s(settings)
     about = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-    text = (
-        f"{report.plural(settings.rounds, 'round')} of async, threads and blocking, "
-        f"{report.plural(settings.requests, 'request')} each: about {about}."
-    )
-    return f"{text} Use -n to send fewer." if seconds > 300 else text
+    shorter = " Use -n to send fewer." if seconds > 300 else ""
+    return f"{text}: about {about}.{shorter}"
 
 
 def describe(comparison: Comparison) -> list[str]:
@@ -276,8 +279,7 @@ def summary(comparison: Comparison) -> dict[str, Any]:
     runs = comparison.runs
     clients: dict[str, dict[str, Any]] = {}
     for client in CLIENTS:
-        spreads = {row.name: spread(runs, client.name, row.measure) for row in FIGURES}
-        spreads["times_as_fast_as_blocking"] = times_as_fast(runs, client.name)
+        spreads = {figure.name: figure.measure(runs, client.name) for figure in FIGURES}
         clients[client.name] = {
             name: None if math.isnan(values.median) else values._asdict()
             for name, values in spreads.items()
@@ -319,11 +321,14 @@ def write_json(comparison: Comparison, path: Path) -> None:
 
 
 def write_markdown(comparison: Comparison, path: Path) -> None:
-    """Write the table, what it depends on and the conclusion, for an issue or a README."""
+    """Write what is printed, with the table in Markdown, for an issue or a README."""
+    runs = comparison.runs
     parts = [
-        markdown_table(comparison.runs),
+        markdown_table(runs),
         *describe(comparison),
-        conclusion(comparison.runs),
+        *failure_lines(runs),
+        *remarks(comparison.settings, runs),
+        conclusion(runs),
     ]
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
@@ -353,9 +358,7 @@ def write(writer: Writer, comparison: Comparison, path: Path) -> bool:
 
 def cases(settings: Settings) -> list[Case]:
     """Return the three clients with these settings."""
-    server = ServerSettings()
-    if not settings.url:
-        server = ServerSettings(latency_ms=settings.latency_ms or 0, workers=settings.workers or 1)
+    server = ServerSettings(latency_ms=settings.latency_ms or 0, workers=settings.workers or 1)
     return [
         replace(
             client,
@@ -397,6 +400,22 @@ def measure(settings: Settings) -> tuple[list[Run], int]:
     return runs, 0
 
 
+def compare(
+    settings: Settings, libraries: Sequence[str], files: Mapping[Writer, Path | None]
+) -> int:
+    """Measure, print the result and write the files that are wanted; return the exit code."""
+    environment = describe_environment(libraries)
+    runs, exit_code = measure(settings)
+    runs = figures.whole_rounds(runs, len(CLIENTS))
+    if not runs:
+        return exit_code
+    comparison = Comparison(settings, environment, runs)
+    print(plain_text(comparison))
+    written = [write(writer, comparison, path) for writer, path in files.items() if path]
+    all_ok = all(written) and not any(run.failures for run in runs)
+    return exit_code or int(not all_ok)
+
+
 def check_options(url: str | None, latency_ms: int | None, workers: int | None) -> None:
     """Refuse what the types of the options allow, but can't be measured."""
     if url and not (url.startswith("http://") and urlsplit(url).hostname):
@@ -424,19 +443,20 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each client.")] = 3,
     latency_ms: Annotated[
         int | None,
-        typer.Option(min=0, show_default=False, help="How long each answer waits, 0 by default."),
+        typer.Option(min=0, show_default=False, help="Wait before each answer, 0 by default."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, show_default=False, help="Server processes, 1 by default.")
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="Measure the server that runs here instead of starting one.")
+        str | None, typer.Option(help="Measure the server at this address instead of starting one.")
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write all runs to this file.")
+        Path | None, typer.Option("--json", help="Write all runs to this file, as JSON.")
     ] = None,
     markdown_file: Annotated[
-        Path | None, typer.Option("--markdown", help="Write the table to this file.")
+        Path | None,
+        typer.Option("--markdown", help="Write what is printed to this file, as Markdown."),
     ] = None,
     chart_file: Annotated[
         Path | None, typer.Option("--chart", help="Draw the result, as .svg or .png.")
@@ -457,19 +477,16 @@ def main(
     if chart_file:
         require(["matplotlib"], "requirements-study.txt")
 
+    files: dict[Writer, Path | None] = {
+        write_json: json_file,
+        write_markdown: markdown_file,
+        draw_chart: chart_file,
+    }
     stop_on_signals()
-    environment = describe_environment(libraries)
-    runs, exit_code = measure(settings)
-    runs = figures.whole_rounds(runs, len(CLIENTS))
-    if not runs:
-        sys.exit(exit_code)
-    comparison = Comparison(settings, environment, runs)
-    print(plain_text(comparison))
-
-    files = {write_json: json_file, write_markdown: markdown_file, draw_chart: chart_file}
-    written = [write(writer, comparison, path) for writer, path in files.items() if path]
-    all_ok = all(written) and not any(run.failures for run in runs)
-    sys.exit(exit_code or int(not all_ok))
+    try:
+        sys.exit(compare(settings, libraries, files))
+    except Stopped as stop:
+        sys.exit(stop.exit_code)
 
 
 if __name__ == "__main__":

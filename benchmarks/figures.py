@@ -50,12 +50,13 @@ def median_and_interval(values: Sequence[float]) -> Spread:
 
 
 def interval_rank(number: int) -> int:
-    """Return which of so many values, counted from either end, ends the median's interval.
+    """Return k for the interval of the median: from the k-th least to the k-th greatest value.
 
-    The median of what is measured lies beyond the k-th value with the probability that, of so
-    many tosses of a coin, fewer than k come up heads.
+    It leaves the median out on one side with the probability that, of as many tosses of a
+    coin as there are values, fewer than k come up heads.
     """
     rank = 1
+    # The next rank will do as well, as long as both sides together stay within the error.
     while 2 * sum(math.comb(number, heads) for heads in range(rank + 1)) <= (
         (1 - CONFIDENCE) * 2**number
     ):
@@ -103,12 +104,12 @@ def process_rate(run: Run) -> float:
 
 def client_share(run: Run) -> float:
     """Return the processor time of the client over the elapsed time: 1 is one full core."""
-    return number(run.client_cpu_s) / run.elapsed_s
+    return or_nan(run.client_cpu_s) / run.elapsed_s
 
 
 def server_share(run: Run) -> float:
     """Return the processor time of the server over the elapsed time: 1 is one full core."""
-    return number(run.server_cpu_s) / run.elapsed_s
+    return or_nan(run.server_cpu_s) / run.elapsed_s
 
 
 def elapsed_us(run: Run) -> float:
@@ -118,50 +119,51 @@ def elapsed_us(run: Run) -> float:
 
 def client_cpu_us(run: Run) -> float:
     """Return the processor time of the client a request, in microseconds."""
-    return 1e6 * number(run.client_cpu_s) / run.requests
+    return 1e6 * or_nan(run.client_cpu_s) / run.requests
 
 
 def server_cpu_us(run: Run) -> float:
     """Return the processor time of the server a request, in microseconds."""
-    return 1e6 * number(run.server_cpu_s) / run.requests
+    return 1e6 * or_nan(run.server_cpu_s) / run.requests
 
 
 def idle_us(run: Run) -> float:
     """Return the time a request in which the client used no processor, in microseconds."""
     idle = elapsed_us(run) - client_cpu_us(run)
-    return 0 if idle < 0 else idle  # several threads can use more than one core
+    # Several threads can use more than one core. Not max(), which makes 0 of not a number.
+    return 0 if idle < 0 else idle
 
 
 def requests_per_cpu_s(run: Run) -> float:
     """Return how many requests the client sends with one second of processor time."""
-    return run.requests / number(run.client_cpu_s)
+    return run.requests / or_nan(run.client_cpu_s)
 
 
 def p50_ms(run: Run) -> float:
     """Return the latency that half of the ok answers did not exceed."""
-    return number(run.p50_ms)
+    return or_nan(run.p50_ms)
 
 
 def p99_ms(run: Run) -> float:
     """Return the latency that 99% of the ok answers did not exceed."""
-    return number(run.p99_ms)
+    return or_nan(run.p99_ms)
 
 
 def max_ms(run: Run) -> float:
     """Return the longest latency of an ok answer."""
-    return number(run.max_ms)
+    return or_nan(run.max_ms)
 
 
 def in_flight(run: Run) -> float:
     """Return how many requests were in flight on average."""
-    return number(run.in_flight)
+    return or_nan(run.in_flight)
 
 
 def peak_mib(run: Run) -> float:
     """Return the peak memory of the client's process."""
-    return number(run.peak_mib)
+    return or_nan(run.peak_mib)
 
 
-def number(value: float | None) -> float:
+def or_nan(value: float | None) -> float:
     """Return a measured value, and not a number for one that could not be measured."""
     return math.nan if value is None else value

@@ -31,10 +31,9 @@ def percent(share: float) -> str:
 
 
 def with_range(values: Spread, form: Callable[[float], str] = number) -> str:
-    """Return a median with the values around it, where they differ."""
-    if math.isnan(values.median) or values.low == values.high:
-        return form(values.median)
-    return f"{form(values.median)} ({form(values.low)}-{form(values.high)})"
+    """Return a median with the values around it, where they look different."""
+    median, low, high = map(form, values)
+    return median if low == high else f"{median} ({low}-{high})"
 
 
 def times(values: Spread) -> str:
@@ -42,7 +41,7 @@ def times(values: Spread) -> str:
     if math.isnan(values.median) or values.low == values.high:
         return number(values.median)
     median, low, high = ratio_digits(values)
-    return f"{median} ({low} to {high})"
+    return median if low == high else f"{median} ({low} to {high})"
 
 
 def ratio_digits(values: Spread) -> tuple[str, str, str]:
@@ -57,7 +56,11 @@ def ratio_digits(values: Spread) -> tuple[str, str, str]:
     else:
         digits = 0
     if 1 in (round(values.low, digits), round(values.high, digits)):
-        digits = 2  # an end that is not 1 does not look as if it were
+        digits = 2
+    if not values.low <= 1 <= values.high:
+        # What shows a difference must not look as if it reached 1.
+        while 1 in (round(values.low, digits), round(values.high, digits)):
+            digits += 1
     median, low, high = (f"{value:.{digits}f}" for value in values)
     return median, low, high
 
@@ -137,8 +140,8 @@ COLUMNS: dict[str, Cell] = {
     "µs a request": value(figures.elapsed_us),
     "peak memory, MiB": value(figures.peak_mib),
     "times as fast": ratio(figures.throughput),
-    "of it less work": ratio(figures.requests_per_cpu_s),
-    "of it idle time filled": ratio(figures.client_share),
+    "factor of less work": ratio(figures.requests_per_cpu_s),
+    "factor of idle time filled": ratio(figures.client_share),
     "times as fast, start to exit": ratio(figures.process_rate),
 }
 
@@ -150,7 +153,7 @@ def table(columns: Sequence[str], cases: Sequence[Case], runs: Sequence[Run]) ->
     for case in cases:
         failed = sum(sum(run.failures.values()) for run in figures.runs_of(runs, case.name))
         if failed:
-            lines.append(f"\n{case.name}: {failed:,} requests failed.")
+            lines.append(f"\n{case.name}: {plural(failed, 'request')} failed.")
     return "\n".join(lines)
 
 
@@ -162,7 +165,7 @@ def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str
 
 def machine(environment: Mapping[str, Any]) -> str:
     """Return on one line what a result depends on."""
-    libraries = [f"{name} {number}" for name, number in environment["libraries"].items()]
+    libraries = [f"{name} {version}" for name, version in environment["libraries"].items()]
     return ", ".join(
         [
             environment["cpu"],
@@ -187,7 +190,7 @@ def folded_tables(tables: Sequence[Sequence[str]], result: Result) -> str:
 
 
 def fill(document: str, blocks: Mapping[str, str]) -> str:
-    """Return a document with what stands between its markers made anew.
+    """Return a document with the text between its markers replaced.
 
     A marker is a line `<!-- NAME -->` where NAME is one of the blocks; `<!-- end -->` ends it.
     """

@@ -104,7 +104,7 @@ def summary(result: Result) -> dict[str, Any]:
 
 
 def quickened(claims: Sequence[Claim]) -> list[Claim]:
-    """Return the claims with one short run of each client and each kind of server."""
+    """Return the claims with one round of short runs, and each client on each server only once."""
     seen = set()
     quick = []
     for claim in claims:
@@ -113,11 +113,17 @@ def quickened(claims: Sequence[Claim]) -> list[Claim]:
             kind = (case.client, case.server)
             if kind not in seen:
                 seen.add(kind)
-                small = min(4, case.concurrency) if case.concurrency else None
-                cases.append(replace(case, requests=20, concurrency=small))
-        if cases:
-            quick.append(replace(claim, cases=cases, rounds=1))
+                cases.append(quick_case(case))
+        # A claim without a new kind runs its first case, so that its tables are tested, too.
+        cases = cases or [quick_case(claim.cases[0])]
+        quick.append(replace(claim, cases=cases, rounds=1))
     return quick
+
+
+def quick_case(case: Case) -> Case:
+    """Return a case with few requests."""
+    concurrency = min(4, case.concurrency) if case.concurrency else None
+    return replace(case, requests=20, concurrency=concurrency)
 
 
 # -- Publishing ---------------------------------------------------------------------------------
@@ -147,9 +153,9 @@ def blocks(results: Mapping[str, Result]) -> dict[str, str]:
     return found
 
 
-def rendered_documents() -> dict[Path, str]:
+def rendered_documents(results: Mapping[str, Result]) -> dict[Path, str]:
     """Return what the documents have to be, by their paths in the project."""
-    generated = blocks(load_published())
+    generated = blocks(results)
     return {
         path: report.fill((ROOT / path).read_text(encoding="utf-8"), generated)
         for path in DOCUMENTS
@@ -157,21 +163,23 @@ def rendered_documents() -> dict[Path, str]:
 
 
 def render() -> None:
-    """Make the tables and pictures of the documents anew."""
-    for path, text in rendered_documents().items():
+    """Write the tables and pictures of the published results into the documents."""
+    results = load_published()
+    for path, text in rendered_documents(results).items():
         (ROOT / path).write_text(text, encoding="utf-8")
-    charts.pictures(load_published(), PUBLISHED)
+    charts.pictures(results, PUBLISHED)
 
 
 def differences() -> list[Path]:
     """Return the documents and pictures that are not what the published results make of them."""
+    results = load_published()
     different = [
         path
-        for path, text in rendered_documents().items()
+        for path, text in rendered_documents(results).items()
         if (ROOT / path).read_text(encoding="utf-8") != text
     ]
     with tempfile.TemporaryDirectory() as folder:
-        for picture in charts.pictures(load_published(), Path(folder)):
+        for picture in charts.pictures(results, Path(folder)):
             published = PUBLISHED / picture.name
             if not published.exists() or texts_in(published) != texts_in(picture):
                 different.append(published.relative_to(ROOT))
@@ -185,13 +193,25 @@ def texts_in(picture: Path) -> list[str]:
     ]
 
 
-def publish() -> None:
-    """Copy what was measured here to the published results, and make the documents anew."""
-    measured = sorted(MEASURED_HERE.glob("*.json"))
+def path_here(claim: Claim) -> Path:
+    """Return the file with the runs that were measured here."""
+    return MEASURED_HERE / f"{claim.name}.json"
+
+
+def publish(claims: Sequence[Claim]) -> None:
+    """Copy what was measured here to the published results, and render the documents.
+
+    A study that was stopped before its last round is not published.
+    """
+    measured = [claim for claim in claims if path_here(claim).exists()]
     if not measured:
-        sys.exit(f"Nothing was measured yet: {MEASURED_HERE} is empty.")
-    for path in measured:
-        shutil.copy(path, PUBLISHED)
+        sys.exit(f"Nothing to publish: none of these studies was measured in {MEASURED_HERE}.")
+    for claim in measured:
+        rounds = load(path_here(claim)).rounds
+        if rounds < claim.rounds:
+            sys.exit(f"Nothing published: {claim.name} has {rounds} of {claim.rounds} rounds.")
+    for claim in measured:
+        shutil.copy(path_here(claim), PUBLISHED)
     render()
 
 
@@ -204,9 +224,19 @@ def chosen(names: Sequence[str]) -> list[Claim]:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise typer.BadParameter(
-            f"there is no study {', '.join(unknown)}, but {', '.join(known)}.", param_hint="NAME"
+            f"no study is called {', '.join(unknown)}. Choose from {', '.join(known)}.",
+            param_hint="NAME",
         )
     return [claim for claim in CLAIMS if not names or claim.name in names]
+
+
+def check_options(names: Sequence[str], **modes: bool) -> None:
+    """Refuse what typer allows, but what says two things."""
+    wanted = [f"--{mode}" for mode, on in modes.items() if on]
+    if len(wanted) > 1:
+        raise typer.BadParameter("use only one of them.", param_hint=" and ".join(wanted))
+    if names and wanted in (["--render"], ["--check"]):
+        raise typer.BadParameter("it takes no NAME, but all studies.", param_hint=wanted[0])
 
 
 def measure_all(claims: Sequence[Claim], folder: Path) -> int:
@@ -245,22 +275,31 @@ def main(
         bool, typer.Option("--quick", help="Run everything once and briefly, and keep nothing.")
     ] = False,
     publish_results: Annotated[
-        bool, typer.Option("--publish", help="Take what was measured here into the documents.")
+        bool, typer.Option("--publish", help="Publish what was measured here in the documents.")
     ] = False,
     render_documents: Annotated[
-        bool, typer.Option("--render", help="Make the documents anew from the published runs.")
+        bool, typer.Option("--render", help="Render the documents from the published runs.")
     ] = False,
     check_documents: Annotated[
-        bool, typer.Option("--check", help="Fail if --render would change anything.")
+        bool,
+        typer.Option("--check", help="Fail if a document, or a text in a picture, is out of date."),
     ] = False,
 ) -> None:
     """Measure the claims of RESULTS.md on this machine, or publish what was measured."""
     claims = chosen(names or [])
+    check_options(
+        names or [],
+        list=list_claims,
+        quick=quick,
+        publish=publish_results,
+        render=render_documents,
+        check=check_documents,
+    )
     if list_claims:
         for claim in claims:
             print(f"{claim.name:12} {claim.statement}")
     elif publish_results:
-        publish()
+        publish(claims)
     elif render_documents:
         render()
     elif check_documents:

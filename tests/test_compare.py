@@ -70,7 +70,7 @@ def test_table_worked_out_by_hand() -> None:
         "                async (aiohttp)  threads (requests)  blocking (requests)",
         "elapsed, s     2.00 (1.00-4.00)    6.00 (5.00-40.0)     8.00 (6.00-20.0)",
         "requests/s      500 (250-1,000)      167 (25.0-200)       125 (50.0-167)",
-        "times as fast  5.00 (3.00-8.00)    1.20 (0.50-1.33)                 1.00",
+        "times as fast  5.0 (3.0 to 8.0)    1.2 (0.5 to 1.3)                 1.00",
         "p50, ms        2.00 (1.00-9.00)    4.00 (3.00-5.00)                 2.00",
         "p99, ms        22.0 (11.0-99.0)    44.0 (33.0-55.0)                 5.00",
         "max, ms                    9.00     9.00 (9.00-900)                 9.00",
@@ -135,6 +135,8 @@ STARVED = "Neither client nor server had a full core: the machine was busy. Meas
         (runs_with(1.0, 0.6, 0.6), {}, [STARVED]),
         (runs_with(1.0, 0.6, 0.6), {"latency_ms": 20}, []),
         (runs_with(1.0, 0.6, 0.6), {"workers": 2}, []),
+        (runs_with(1.0, 0.6, 0.6), {"concurrency": 4}, [STARVED]),
+        (runs_with(1.0, 0.6, 0.6), {"concurrency": 3}, []),
         (runs_with(1.0, 0.6, None), {"latency_ms": None, "workers": None, "url": "http://a"}, []),
         (runs_with(0.49, 0.2, 0.2), {}, [SHORT]),
         (runs_with(0.51, 0.5, 0.2), {}, []),
@@ -180,10 +182,10 @@ def test_too_short_names_the_clients() -> None:
             {"requests": 1_000, "concurrency": 4, "latency_ms": 40},
             "3 rounds of async, threads and blocking, 1,000 requests each: about 3 min.",
         ),
-        # 3 * (0.9 + 1,000 * (0.001 + 0.001 + 0.0002)) s
+        # How long this server takes to answer is not known.
         (
             {"requests": 1_000, "latency_ms": None, "workers": None, "url": "http://a"},
-            "3 rounds of async, threads and blocking, 1,000 requests each: about 9 s.",
+            "3 rounds of async, threads and blocking, 1,000 requests each.",
         ),
     ],
 )
@@ -268,6 +270,17 @@ def test_markdown(tmp_path: Path) -> None:
     for text in comparison.describe(Comparison(settings(), ENVIRONMENT, RUNS)):
         assert text in lines
     assert lines[-1] == comparison.conclusion(RUNS)
+
+
+def test_markdown_names_failures_and_doubts(tmp_path: Path) -> None:
+    path = tmp_path / "table.md"
+    runs = [made_up_run(name, 1, 0.4, ok=999, failures={"HTTP 503": 1}) for name in NAMES]
+    comparison.write_markdown(Comparison(settings(), ENVIRONMENT, runs), path)
+    lines = path.read_text().splitlines()
+    assert [line for line in lines if line in comparison.failure_lines(runs)] == [
+        f"{name}: 1 x HTTP 503" for name in NAMES
+    ]
+    assert SHORT in lines
 
 
 # -- The command --------------------------------------------------------------------------------
@@ -448,6 +461,20 @@ def test_ctrl_c_keeps_whole_rounds(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "runs.json").read_text())
     assert content["summary"]["rounds_complete"] == whole_rounds
     assert len(content["runs"]) == whole_rounds * len(NAMES)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_ctrl_c_while_a_file_is_written(server: Server, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # nobody reads from it, so it can't be opened for writing
+    options = ("--url", server.url, "-n", "5", "--rounds", "1")
+    files = ("--json", "runs.json", "--markdown", "pipe")
+    process = start_python(tmp_path, str(COMPARE), *options, *files)
+    wait_for((tmp_path / "runs.json").exists, "the file that is written first")
+    process.send_signal(signal.SIGINT)
+    outcome = finish(process)
+    assert outcome.exit_code == 130
+    assert "async was " in outcome.stdout
+    assert "Traceback" not in outcome.stderr
 
 
 def hide(package: str, folder: Path) -> str:

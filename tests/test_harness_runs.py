@@ -27,7 +27,7 @@ from harness.processes import start_child
 from harness.results import Result, load, save
 from harness.runs import ASYNC, BLOCKING, THREADS, Case, MeasurementError, ServerSettings
 from harness.server import Server, is_up, start_server, start_servers
-from helpers import CLIENTS, DEADLINE, ROOT, free_port
+from helpers import CLIENTS, DEADLINE, ROOT, Outcome, finish, free_port, start_python
 from made_up import made_up_case, made_up_run, made_up_server
 from misbehaving import FAULTS, RIGHT, Fault, http, item, misbehaving, serve
 
@@ -202,7 +202,7 @@ def test_settings_of_the_user_change_nothing(monkeypatch: pytest.MonkeyPatch) ->
 def test_each_round_starts_with_another_case(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record("hey", tmp_path, monkeypatch)
+    record("hey", RECORDED["hey"].output, tmp_path, monkeypatch)
     cases = [Case(name, "hey", "", "", 9_600, 32) for name in "abc"]
     runs = [*run_in_turn(cases, {ServerSettings(): server}, 4)]
     assert [run.case for run in runs] == [*"abc", *"bca", *"cab", *"abc"]
@@ -287,6 +287,18 @@ def test_client_that_prints_more_and_crashes_at_its_exit_is_measured(
     (modules / "crashing.py").write_text(textwrap.dedent(CRASHING))
     run = run_case(replace(BLOCKING, client="crashing", requests=3), server, 1)
     assert (run.requests, run.ok) == (3, 3)
+
+
+def test_client_that_prints_and_crashes_has_no_result(modules: Path, server: Server) -> None:
+    (modules / "crashing.py").write_text(
+        "import test_blocking as script\n"
+        "def fetch_all(tally):\n"
+        "    print('starting', flush=True)\n"
+        "    raise NameError('a typo')\n"
+    )
+    message = "crashing ended without a result, exit code 1. NameError: a typo"
+    with pytest.raises(MeasurementError, match=message):
+        run_case(replace(BLOCKING, client="crashing"), server, 1)
 
 
 def test_server_that_ends_under_its_client(modules: Path) -> None:
@@ -422,11 +434,10 @@ Latency distribution:
   99% in 0.0095 secs
 
 Status code distribution:
-  [200]\t9598 responses
-  [503]\t2 responses
+  [200]\t9600 responses
 """,
         requests=9_600,
-        ok=9_598,
+        ok=9_600,
         elapsed_s=1.487,
     ),
     "oha": Recorded(
@@ -483,9 +494,9 @@ Transfer/sec:      0.86MB
 }
 
 
-def record(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def record(name: str, output: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a program on PATH that prints what a load generator printed, and keeps its arguments."""
-    (folder / "output").write_text(RECORDED[name].output, encoding="utf-8")
+    (folder / "output").write_text(output, encoding="utf-8")
     program = folder / name
     program.write_text(
         f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{folder}/arguments'\ncat '{folder}/output'\n"
@@ -499,7 +510,7 @@ def record(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_load_generator(
     name: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record(name, tmp_path, monkeypatch)
+    record(name, RECORDED[name].output, tmp_path, monkeypatch)
     case = Case(name, name, "", "", 9_600, 32)
     assert is_available(case)
     run = run_case(case, server, 3)
@@ -518,12 +529,40 @@ def test_load_generator(
 def test_load_generator_that_prints_no_result(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = tmp_path / "hey"
-    program.write_text("#!/bin/sh\necho it broke\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    with pytest.raises(MeasurementError, match="hey printed no result: it broke"):
+    record("hey", "it broke\n", tmp_path, monkeypatch)
+    with pytest.raises(
+        MeasurementError, match=r"hey ended without a result, exit code 0\. it broke"
+    ):
         run_case(Case("hey", "hey", "", "", 100), server, 1)
+
+
+@posix_only
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("hey", "9600 responses", "9598 responses\n  [503]\t2 responses"),
+        ("hey", "9600 responses", "9598 responses\n\nError distribution:\n  [2]\tGet: refused"),
+        ("hey", "[200]", "[503]"),
+        ("oha", "9600 responses", "9598 responses\n  [503] 2 responses"),
+        ("oha", "9600 responses", "9598 responses\n\nError distribution:\n  [2] refused"),
+        ("wrk", "Requests/sec", "  Non-2xx or 3xx responses: 13051\nRequests/sec"),
+        ("wrk", "Requests/sec", "  Socket errors: connect 0, read 2, write 0\nRequests/sec"),
+        ("autocannon", '"non2xx":0', '"non2xx":2'),
+        ("autocannon", '"errors":0', '"errors":2'),
+    ],
+)
+def test_load_generator_with_failed_requests(
+    name: str,
+    old: str,
+    new: str,
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert old in RECORDED[name].output
+    record(name, RECORDED[name].output.replace(old, new), tmp_path, monkeypatch)
+    with pytest.raises(MeasurementError, match=f"{name} had failed requests: "):
+        run_case(Case(name, name, "", "", 9_600, 32), server, 1)
 
 
 def test_what_is_not_installed_is_not_available(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -531,6 +570,13 @@ def test_what_is_not_installed_is_not_available(monkeypatch: pytest.MonkeyPatch)
     assert not is_available(Case("hey", "hey", "", "", 100, 4))
     assert not is_available(made_up_case("a", library="no_such_library"))
     assert is_available(ASYNC)
+
+
+def test_a_client_pays_for_no_import_that_its_script_does_without() -> None:
+    """The import of asyncio would lengthen the time from start to exit of threads and of blocking."""
+    code = "import sys, harness.child; print('asyncio' in sys.modules)"
+    outcome = finish(start_python(ROOT / "benchmarks", "-c", code))
+    assert outcome == Outcome(0, "False\n", "")
 
 
 # -- What the system tells ----------------------------------------------------------------------

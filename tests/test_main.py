@@ -102,11 +102,15 @@ def test_impossible_latency_is_one_line_from_uvicorn() -> None:
     assert "LATENCY_MS" in ended.one_line
 
 
-@pytest.mark.parametrize("value", ["", "0"])
-def test_no_latency_adds_nothing_to_a_request(value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [("", "0 0.0"), ("0", "0 0.0"), ("20", "1 0.02")],
+    ids=["unset", "0", "20"],
+)
+def test_only_a_latency_adds_to_a_request(value: str, printed: str) -> None:
     code = "import main; print(len(main.app.router.dependencies), main.LATENCY)"
     ended = finish(start_python(ROOT, "-c", code, LATENCY_MS=value))
-    assert ended.stdout == "0 0.0\n"
+    assert ended.stdout == f"{printed}\n"
 
 
 def test_latency_holds_each_answer_back_and_all_together(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def test_with_range() -> None:
     assert report.with_range(Spread(2, 1, 30)) == "2.00 (1.00-30.0)"
     assert report.with_range(Spread(0.5, 0.4, 0.6), report.percent) == "50% (40%-60%)"
     assert report.with_range(Spread(2, 2, 2)) == "2.00"
+    assert report.with_range(Spread(2, 1.999, 2.001)) == "2.00"
     assert report.with_range(Spread(math.nan, math.nan, math.nan)) == "-"
 
 
@@ -46,6 +47,9 @@ def test_with_range() -> None:
         ((1.234, 1.21, 1.26), "1.23 (1.21 to 1.26)"),
         ((1.1, 1.02, 1.3), "1.10 (1.02 to 1.30)"),  # not 1.0 to 1.3
         ((0.7, 0.4, 0.97), "0.70 (0.40 to 0.97)"),  # not 0.4 to 1.0
+        ((0.9, 0.86, 0.998), "0.900 (0.860 to 0.998)"),  # not 0.86 to 1.00
+        ((1.01, 1.0004, 1.03), "1.0100 (1.0004 to 1.0300)"),
+        ((2.001, 2.0, 2.002), "2.00"),
         ((9.5, 8.1, 12.2), "9.5 (8.1 to 12.2)"),
         ((11.02, 10.93, 11.04), "11.0 (10.9 to 11.0)"),
         ((26.2, 24.1, 28.7), "26 (24 to 29)"),
@@ -120,8 +124,8 @@ CELLS = {
     "µs a request": "2,000 (1,000-6,000)",
     "peak memory, MiB": "50.0 (40.0-90.0)",
     "times as fast": "5.0 (3.0 to 8.0)",  # 8, 3 and 5 times
-    "of it less work": "3.0 (2.0 to 5.0)",  # 4/0.8, 3/1 and 6/3
-    "of it idle time filled": "no difference shown (1.00 to 2.50)",  # 0.8/0.5, 0.5/0.5, 0.5/0.2
+    "factor of less work": "3.0 (2.0 to 5.0)",  # 4/0.8, 3/1 and 6/3
+    "factor of idle time filled": "no difference shown (1.00 to 2.50)",  # 0.8/0.5, 0.5/0.5, 0.5/0.2
     "times as fast, start to exit": "3.2 (1.2 to 5.3)",  # 8/1.5, 8/2.5 and 8/6.5
 }
 

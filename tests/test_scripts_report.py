@@ -115,9 +115,11 @@ def test_percentile_is_nearest_rank(percent: int, expected: float) -> None:
         assert script.percentile(latencies, percent) == expected
 
 
-def test_percentile_of_one_and_of_none() -> None:
-    assert test_async.percentile(Counter({123: 1}), 1) == 1.23
-    assert test_async.percentile(Counter(), 50) == 0
+def test_percentile_of_few_and_of_none() -> None:
+    for script in LABELS:
+        assert script.percentile(Counter({100: 1, 200: 1, 300: 1}), 50) == 2.0
+        assert script.percentile(Counter({123: 1}), 1) == 1.23
+        assert script.percentile(Counter(), 50) == 0
 
 
 def test_docstring_example() -> None:

@@ -6,9 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import test_async
+import test_blocking
+import test_thread
 from helpers import (
     CLIENTS,
     DEADLINE,
@@ -86,6 +90,18 @@ def test_no_server_names_the_command_that_helps(client: str, tmp_path: Path) -> 
     finally:
         process.terminate()
         finish(process)
+
+
+@pytest.mark.parametrize("script", [test_async, test_thread, test_blocking])
+def test_a_base_url_without_a_port_means_port_80(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "BASE_URL", "http://127.0.0.1")
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 80)) == 0:
+            pytest.skip("a server listens on port 80 of this machine")
+    with pytest.raises(SystemExit, match=r"--host 127\.0\.0\.1 --port 80$"):
+        script.require_server()
 
 
 @each_client

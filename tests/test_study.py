@@ -1,13 +1,16 @@
 """The studies: what they measure and keep, and what is made of it."""
 
 import json
+import re
 import shutil
 import signal
 from collections import Counter
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import study
 from claims import CLAIMS, Claim
@@ -31,7 +34,7 @@ def run_study(folder: Path, *options: str) -> Outcome:
 def test_cases_of_a_claim_have_names_and_bases(claim: Claim) -> None:
     names = Counter(case.name for case in claim.cases)
     assert max(names.values()) == 1
-    ratios = {"times as fast", "of it less work", "times as fast, start to exit"}
+    ratios = {"times as fast", "factor of less work", "times as fast, start to exit"}
     if (
         ratios & {column for columns in claim.tables for column in columns}
         and claim.name != "timeline"
@@ -57,7 +60,7 @@ def test_a_run_takes_about_a_second() -> None:
 def small_claim(rounds: int = 2) -> Claim:
     """Return a claim that takes a moment."""
     first = replace(ASYNC, name="a", requests=5, base="b")
-    second = replace(BLOCKING, name="b", requests=5, base="b")
+    second = replace(BLOCKING, name="b", requests=5, base="b", library="urllib3")
     return Claim("small", "It is small.", [first, second], [["requests", "times as fast"]], rounds)
 
 
@@ -71,6 +74,7 @@ def test_measure_writes_the_runs_and_prints_the_table(
     assert (result.claim, result.rounds, result.cases) == ("small", 2, claim.cases)
     assert [run.case for run in result.runs] == [*"abba"]
     assert all(run.ok == 5 for run in result.runs)
+    assert [*result.environment["libraries"]] == [*study.SCRIPT_LIBRARIES, "urllib3"]
     assert "It is small.\n\n|  | requests | times as fast |\n" in stdout
     assert "| b | 5 | 1 (base) |" in stdout
     assert stderr.startswith("small, round 1 of 2: a, 5 of 5 ok in ")
@@ -110,10 +114,11 @@ def test_part_of_a_round_is_not_kept(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not [*tmp_path.iterdir()]
 
 
-def test_quick_runs_each_client_and_each_server_once() -> None:
+def test_quick_runs_each_client_on_each_server_and_each_claim() -> None:
     quick = study.quickened(CLAIMS)
+    assert [claim.name for claim in quick] == [claim.name for claim in CLAIMS]
     kinds = [(case.client, case.server) for claim in quick for case in claim.cases]
-    assert len(kinds) == len(set(kinds))
+    assert len(kinds) <= len(set(kinds)) + len(CLAIMS)
     assert set(kinds) == {(case.client, case.server) for claim in CLAIMS for case in claim.cases}
     assert all(case.requests == 20 for claim in quick for case in claim.cases)
     assert all((case.concurrency or 1) <= 4 for claim in quick for case in claim.cases)
@@ -137,7 +142,22 @@ def test_list(tmp_path: Path) -> None:
 def test_unknown_study(tmp_path: Path) -> None:
     outcome = run_study(tmp_path, "speed")
     assert (outcome.exit_code, outcome.stdout) == (2, "")
-    assert "no study speed" in outcome.stderr
+    assert "no study is called speed. Choose from headline," in " ".join(outcome.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--publish", "--quick"], "--quick and --publish: use only one of them."),
+        (["--check", "few"], "--check: it takes no NAME, but all studies."),
+        (["--render", "few"], "--render: it takes no NAME, but all studies."),
+    ],
+    ids=" ".join,
+)
+def test_options_that_exclude_each_other(options: list[str], message: str) -> None:
+    outcome = CliRunner().invoke(study.app, options)
+    assert outcome.exit_code == 2
+    assert message in re.sub(r"[│\s]+", " ", outcome.stderr)
 
 
 @pytest.fixture
@@ -230,7 +250,7 @@ def made_up_result(claim: Claim, seconds: float) -> Result:
     """Return a result in which the n-th case of a claim takes n times so many seconds."""
     runs = [
         made_up_run(case.name, number, seconds * place * factor)
-        for number, factor in ((1, 1.0), (2, 0.5), (3, 2.0))
+        for number, factor in zip(range(1, claim.rounds + 1), cycle([1.0, 0.5, 2.0]))
         for place, case in enumerate(claim.cases, start=1)
     ]
     environment = {
@@ -241,7 +261,7 @@ def made_up_result(claim: Claim, seconds: float) -> Result:
         "python": "3.11.7",
         "libraries": {},
     }
-    return Result(claim.name, 3, environment, [*claim.cases], runs)
+    return Result(claim.name, claim.rounds, environment, [*claim.cases], runs)
 
 
 def test_published_results_make_the_documents(project: Path) -> None:
@@ -255,7 +275,9 @@ def test_published_results_make_the_documents(project: Path) -> None:
         save(made_up_result(claim, 1.0), {}, published / f"{claim.name}.json")
     nothing = study_in(project, "--publish")
     assert nothing.exit_code == 1
-    assert nothing.one_line == f"Nothing was measured yet: {measured} is empty."
+    assert nothing.one_line == (
+        f"Nothing to publish: none of these studies was measured in {measured}."
+    )
 
     assert study_in(project, "--render") == Outcome(0, "", "")
     text = results.read_text(encoding="utf-8")
@@ -266,19 +288,28 @@ def test_published_results_make_the_documents(project: Path) -> None:
     assert "1,000 s" not in (published / "comparison.svg").read_text(encoding="utf-8")
 
     save(made_up_result(headline, 250.0), {}, published / "headline.json")
+    (published / "library.svg").unlink()
     outdated = study_in(project, "--check")
     assert outdated.exit_code == 1
     ending = " is out of date. Run: python benchmarks/study.py --render"
     lines = outdated.stdout.splitlines()
     assert all(line.endswith(ending) for line in lines)
     named = {line.removesuffix(ending) for line in lines}
-    pictures = {f"benchmarks/results/{name}.svg" for name in ("comparison", "comparison-dark")}
+    outdated_pictures = ("comparison", "comparison-dark", "library")
+    pictures = {f"benchmarks/results/{name}.svg" for name in outdated_pictures}
     assert named - {"README.md"} == {"benchmarks/RESULTS.md"} | pictures
 
     measured.mkdir()
     save(made_up_result(headline, 250.0), {}, measured / "headline.json")
     save(made_up_result(headline, 1.0), {}, published / "headline.json")
-    assert study_in(project, "--publish") == Outcome(0, "", "")
+    part = replace(made_up_result(CLAIMS[1], 250.0), rounds=2)
+    save(part, {}, measured / f"{CLAIMS[1].name}.json")
+    refused = study_in(project, "--publish")
+    assert refused.exit_code == 1
+    assert refused.one_line == "Nothing published: method has 2 of 9 rounds."
+    assert load(published / "headline.json") == made_up_result(headline, 1.0)
+
+    assert study_in(project, "--publish", "headline") == Outcome(0, "", "")
     assert load(published / "headline.json") == made_up_result(headline, 250.0)
     text = results.read_text(encoding="utf-8")
     assert "| async (aiohttp), access log | 7,000 | 250 (125-500) |" in text

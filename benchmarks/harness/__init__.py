@@ -1,1 +1,5 @@
 """Run clients against a server in child processes, and record what each run took."""
+
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).resolve().parent.parent

@@ -5,7 +5,6 @@ runs a script or variant, and prints what it counted as one line of JSON.
 `python -m harness.child command PROGRAM …` runs a program. SETTINGS is JSON.
 """
 
-import asyncio
 import importlib
 import inspect
 import json
@@ -19,7 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-BENCHMARKS = Path(__file__).resolve().parent.parent
+from . import BENCHMARKS
+
 ROOT = BENCHMARKS.parent
 VARIANTS = BENCHMARKS / "variants"
 
@@ -55,7 +55,7 @@ class SpanRecorder:
         self.spans: list[list[float]] = []
 
     def __getattr__(self, name: str) -> Any:
-        """Be the tally in everything else."""
+        """Delegate everything else to the tally."""
         return getattr(self.tally, name)
 
     def add(self, failure: str, latency: float) -> None:
@@ -80,6 +80,8 @@ def run_client(settings: dict[str, Any]) -> dict[str, Any]:
     recorder = SpanRecorder(tally)
     counter = recorder if settings["record_spans"] else tally
     if inspect.iscoroutinefunction(client.fetch_all):
+        import asyncio  # not at the top: its import would count in the start of the other scripts
+
         asyncio.run(client.fetch_all(counter))
     else:
         client.fetch_all(counter)
@@ -119,7 +121,7 @@ def peak_memory(status: Path = Path("/proc/self/status")) -> float | None:
 
 
 def main() -> None:
-    """Do what the arguments say."""
+    """Run the role that the arguments name."""
     role, *arguments = sys.argv[1:]
     if role == "server":
         serve(json.loads(arguments[0]))

@@ -25,10 +25,10 @@ def run_in_turn(
 
     Each round starts with another case, so that a machine that slows down favours none.
     """
-    for number in range(rounds):
-        first = number % len(cases)
+    for round_number in range(1, rounds + 1):
+        first = (round_number - 1) % len(cases)
         for case in (*cases[first:], *cases[:first]):
-            yield run_case(case, servers[case.server], number + 1)
+            yield run_case(case, servers[case.server], round_number)
 
 
 def run_case(case: Case, server: Server, round_number: int) -> Run:
@@ -52,7 +52,8 @@ def run_client(case: Case, server: Server, round_number: int) -> Run:
         "timeout_s": TIMEOUT,
         "record_spans": case.record_spans,
     }
-    output, process_s, server_cpu_s = run_child(case, server, ["client", json.dumps(settings)])
+    arguments = ["client", json.dumps(settings)]
+    output, process_s, server_cpu_s = run_child(case, server, arguments, result=r'\{"ok": .*\}$')
     measured = json.loads(output.splitlines()[-1])  # an edited script may print more than this
     return Run(
         case=case.name,
@@ -64,10 +65,12 @@ def run_client(case: Case, server: Server, round_number: int) -> Run:
     )
 
 
-def run_child(case: Case, server: Server, arguments: list[str]) -> tuple[str, float, float | None]:
+def run_child(
+    case: Case, server: Server, arguments: list[str], result: str
+) -> tuple[str, float, float | None]:
     """Run a child to its end; return what it printed, its time and the server's CPU time in s.
 
-    On a terminal, a script draws its progress bar itself. Elsewhere, what it writes to
+    Raise MeasurementError if it did not print the result, which is a regular expression. On a terminal, a script draws its progress bar itself. Elsewhere, what it writes to
     stderr is kept for the error message.
     """
     on_terminal = sys.stderr.isatty()
@@ -84,8 +87,8 @@ def run_child(case: Case, server: Server, arguments: list[str]) -> tuple[str, fl
         exit_code = process.wait()
         process_s = round(time.perf_counter() - start, 4)
         # A library may crash Python at its exit, as pyreqwest does: the result counts.
-        if not output.strip():
-            last_line = read_log(log).strip().rpartition("\n")[2]
+        if not re.search(result, output.strip()):
+            last_line = (read_log(log) or output).strip().rpartition("\n")[2]
             message = f"{case.client} ended without a result, exit code {exit_code}. {last_line}"
             raise MeasurementError(message.strip())
     cpu_after = server.cpu_seconds()
@@ -101,6 +104,7 @@ class LoadGenerator:
     arguments: Callable[[str, int, int], list[str]]  # from URL, requests, requests in flight
     ok: str  # pattern of the number of ok answers in what it prints
     seconds: str  # pattern of the elapsed time
+    failure: str  # pattern that only a run with failed requests prints
     counts: bool = True  # it takes a number of requests, and not a duration
 
 
@@ -110,6 +114,7 @@ LOAD_GENERATORS = {
         lambda url, requests, concurrency: ["-n", str(requests), "-c", str(concurrency), url],
         ok=r"\[200\]\s+(\d+) responses",
         seconds=r"Total:\s+([\d.]+) secs",
+        failure=r"\[[1345]\d\d\]\s+\d+ responses|Error distribution",
     ),
     "oha": LoadGenerator(
         lambda url, requests, concurrency: [
@@ -117,31 +122,38 @@ LOAD_GENERATORS = {
         ],
         ok=r"\[200\] (\d+) responses",
         seconds=r"Total:\s+([\d.]+) sec",
+        failure=r"\[[1345]\d\d\] \d+ responses|Error distribution",
     ),
     "wrk": LoadGenerator(
         lambda url, requests, concurrency: ["-t1", f"-c{concurrency}", "-d2s", url],
         ok=r"(\d+) requests in",
         seconds=r"requests in ([\d.]+)s",
+        failure=r"Non-2xx|Socket errors",
         counts=False,
     ),
     "autocannon": LoadGenerator(
         lambda url, requests, concurrency: ["--json", "-d", "2", "-c", str(concurrency), url],
         ok=r'"2xx":(\d+)',
         seconds=r'"duration":([\d.]+)',
+        failure=r'"(?:errors|non2xx)":[1-9]',
         counts=False,
     ),
 }
 
 
 def run_load_generator(case: Case, server: Server, round_number: int) -> Run:
-    """Run a load generator; it asks for one item again and again."""
+    """Run a load generator; it asks for one item again and again.
+
+    If a request fails, the run is no result: load generators count failures in different ways.
+    """
     program = LOAD_GENERATORS[case.client]
     url = f"{server.url}/items/5"
     arguments = program.arguments(url, case.requests, case.concurrency or 1)
-    output, process_s, server_cpu_s = run_child(case, server, ["command", case.client, *arguments])
+    command = ["command", case.client, *arguments]
+    output, process_s, server_cpu_s = run_child(case, server, command, result=program.seconds)
     ok, seconds = re.search(program.ok, output), re.search(program.seconds, output)
-    if not ok or not seconds:
-        raise MeasurementError(f"{case.client} printed no result: {output.strip()[-200:]}")
+    if not ok or not seconds or re.search(program.failure, output):
+        raise MeasurementError(f"{case.client} had failed requests: {output.strip()[-200:]}")
     return Run(
         case=case.name,
         round=round_number,
@@ -155,7 +167,7 @@ def run_load_generator(case: Case, server: Server, round_number: int) -> Run:
 
 
 def is_available(case: Case) -> bool:
-    """Say whether the program or the library that a case needs is installed."""
+    """Say whether the program that a case needs is installed, or its library can be imported."""
     if case.client in LOAD_GENERATORS:
         return shutil.which(case.client) is not None
     try:

@@ -11,9 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from . import BENCHMARKS
+
 CLIENT_LIBRARIES = ["aiohttp", "requests"]
 SERVER_LIBRARIES = ["fastapi", "uvicorn"]
-BENCHMARKS = Path(__file__).resolve().parent.parent
 
 
 def require(packages: Sequence[str], requirements: str) -> None:
@@ -46,11 +47,10 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 def commit() -> str | None:
     """Return the git commit of the project, or None outside of a checkout."""
-    folder = Path(__file__).parent
     try:
         ended = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"],
-            cwd=folder,
+            cwd=BENCHMARKS,
             capture_output=True,
             text=True,
             check=True,

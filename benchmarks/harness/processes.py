@@ -10,11 +10,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import FrameType
 from typing import IO
 
-BENCHMARKS = Path(__file__).resolve().parent.parent
+from . import BENCHMARKS
+
 GRACE_PERIOD = 2  # seconds that a child has to end after SIGTERM
 
 

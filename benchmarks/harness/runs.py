@@ -47,7 +47,7 @@ class Run:
     process_s: float  # from the start of the client's process to its end
     client_cpu_s: float | None = None  # within elapsed_s
     server_cpu_s: float | None = None  # within process_s, with all workers
-    p50_ms: float | None = None  # latency of the ok answers, as the next two
+    p50_ms: float | None = None  # latency of the ok answers; so are the next two
     p99_ms: float | None = None
     max_ms: float | None = None
     in_flight: float | None = None  # on average: the sum of these latencies over elapsed_s

@@ -34,10 +34,11 @@ class Server:
             return None
         try:
             parent = psutil.Process(self.process.pid)
-            times = [process.cpu_times() for process in (parent, *parent.children(recursive=True))]
+            family = [parent, *parent.children(recursive=True)]
+            used = [process.cpu_times() for process in family]
         except psutil.Error:
             return None
-        return sum(time.user + time.system for time in times)
+        return sum(times.user + times.system for times in used)
 
 
 def is_up(url: str, timeout: float = START_TIMEOUT) -> bool:
@@ -46,7 +47,7 @@ def is_up(url: str, timeout: float = START_TIMEOUT) -> bool:
         session.trust_env = False
         try:
             session.get(url, timeout=timeout, allow_redirects=False)
-        except (requests.RequestException, ValueError):
+        except (requests.RequestException, ValueError):  # ValueError: a malformed header
             return False
         return True
 
@@ -78,6 +79,7 @@ def wait_until_up(process: subprocess.Popen[bytes], log: IO[bytes]) -> str:
     """Return the address of a server that was just started, as soon as it answers there."""
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
+        # \S* stands for the colours that uvicorn writes when its output is a terminal.
         address = re.search(r"running on \S*(http://[\d.:]+)", read_log(log))
         if address and is_up(address[1], timeout=deadline - time.monotonic()):
             return address[1]
@@ -86,7 +88,7 @@ def wait_until_up(process: subprocess.Popen[bytes], log: IO[bytes]) -> str:
 
 
 def read_log(log: IO[bytes]) -> str:
-    """Return what a child has written to a file so far, which leaves its position at the end."""
+    """Return what a child has written so far; it goes on where reading stops, at the end."""
     log.seek(0)
     return log.read().decode(errors="replace")
 
