@@ -235,14 +235,14 @@ CLAIMS = [
     ),
     Claim(
         "latency",
-        "The longer the server takes to answer, the closer the gain comes to the number of "
+        "The gain rises with the time that the server takes to answer, up to about the number of "
         "requests in flight.",
         [*latency_cases()],
         [["requests", "requests/s", "times as fast", "in flight"]],
     ),
     Claim(
         "concurrency",
-        "More requests in flight help until client or server is busy; then they only queue.",
+        "More requests in flight help until client or server is busy; beyond that, they cost throughput.",
         [*concurrency_cases()],
         [["requests", "requests/s", "times as fast", "p50, ms", "in flight"]],
         rounds=7,
@@ -263,15 +263,15 @@ CLAIMS = [
     Claim(
         "few",
         "A script gains nothing from async or threads up to 100 requests to a server that answers "
-        "immediately; with 100 ms of latency, it gains from ten requests on.",
+        "immediately; with 100 ms of latency, ten requests are enough to gain.",
         [*few_cases()],
         [["start to exit, s", "times as fast, start to exit", "elapsed, s", "times as fast"]],
         rounds=7,
     ),
     Claim(
         "server",
-        "The server is half of the result: its access log costs throughput, and a second worker "
-        "needs a core of its own.",
+        "The server is half of the result: its access log costs throughput, and on two cores a "
+        "second worker does, too.",
         [
             replace(ASYNC, name=name, base="no access log, 1 worker", server=settings)
             for name, settings in (
@@ -313,7 +313,7 @@ CLAIMS = [
     ),
     Claim(
         "timeline",
-        "Blocking has one request in flight; threads and async have as many as CONCURRENCY.",
+        "Blocking has one request in flight; threads and async have up to CONCURRENCY.",
         [*timeline_cases()],
         [["elapsed, s", "requests/s", "p50, ms", "in flight"]],
         rounds=3,

@@ -117,6 +117,7 @@ def test_part_of_a_round_is_not_kept(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_quick_runs_each_client_on_each_server_and_each_claim() -> None:
     quick = study.quickened(CLAIMS)
     assert [claim.name for claim in quick] == [claim.name for claim in CLAIMS]
+    assert all(claim.cases for claim in quick)
     kinds = [(case.client, case.server) for claim in quick for case in claim.cases]
     assert len(kinds) <= len(set(kinds)) + len(CLAIMS)
     assert set(kinds) == {(case.client, case.server) for claim in CLAIMS for case in claim.cases}
