@@ -131,7 +131,8 @@ class Tally:
         self.failures = Counter[str]()
         # Of the ok answers, in hundredths of a millisecond: counted, so that memory does not grow.
         self.latencies = Counter[int]()
-        self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=None)
+        on_terminal = sys.stderr is not None and sys.stderr.isatty()  # None if it was closed
+        self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=not on_terminal)
         self.stopped = False
         self.start_clock()  # a Ctrl-C before the first answer reports, too
 

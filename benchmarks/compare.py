@@ -410,15 +410,17 @@ def compare(
     if not runs:
         return exit_code
     comparison = Comparison(settings, environment, runs)
-    print(plain_text(comparison))
-    written = [write(writer, comparison, path) for writer, path in files.items() if path]
+    try:
+        print(plain_text(comparison), flush=True)
+    finally:  # a closed pipe must not cost the files
+        written = [write(writer, comparison, path) for writer, path in files.items() if path]
     all_ok = all(written) and not any(run.failures for run in runs)
     return exit_code or int(not all_ok)
 
 
 def check_options(url: str | None, latency_ms: int | None, workers: int | None) -> None:
     """Refuse what the types of the options allow, but can't be measured."""
-    if url and not (url.startswith("http://") and urlsplit(url).hostname):
+    if url is not None and not (url.startswith("http://") and urlsplit(url).hostname):
         raise typer.BadParameter(f"{url!r} is not like http://127.0.0.1:8000.", param_hint="--url")
     if url and (latency_ms is not None or workers is not None):
         raise typer.BadParameter(

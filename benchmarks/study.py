@@ -123,7 +123,7 @@ def quickened(claims: Sequence[Claim]) -> list[Claim]:
 def quick_case(case: Case) -> Case:
     """Return a case with few requests."""
     concurrency = min(4, case.concurrency) if case.concurrency else None
-    return replace(case, requests=20, concurrency=concurrency)
+    return replace(case, requests=min(20, case.requests), concurrency=concurrency)
 
 
 # -- Publishing ---------------------------------------------------------------------------------
@@ -211,7 +211,14 @@ def publish(claims: Sequence[Claim]) -> None:
         if rounds < claim.rounds:
             sys.exit(f"Nothing published: {claim.name} has {rounds} of {claim.rounds} rounds.")
     for claim in measured:
+        names = [case.name for case in load(path_here(claim)).cases]
+        missing = [case.name for case in claim.cases if case.name not in names]
+        without = f", without {', '.join(missing)}" if missing else ""
+        print(f"Published: {claim.name}{without}")
         shutil.copy(path_here(claim), PUBLISHED)
+    absent = [claim.name for claim in claims if claim not in measured]
+    if absent:
+        print(f"Not measured here: {', '.join(absent)}", file=sys.stderr)
     render()
 
 

@@ -364,6 +364,7 @@ def wait_for_server(process: subprocess.Popen[str]) -> dict[str, object]:
         ("--url", "127.0.0.1:8000"),
         ("--url", "https://127.0.0.1:8000"),
         ("--url", "http://:8000"),
+        ("--url", ""),
         ("--url", "http://127.0.0.1:8000", "--workers", "2"),
         ("--url", "http://127.0.0.1:8000", "--latency-ms", "0"),
         ("--speed", "9"),
@@ -440,6 +441,23 @@ def test_files_that_cannot_be_written_do_not_cost_the_result(
     assert json_line.startswith("no/such/folder.json was not written: ")
     assert chart_line.startswith("chart.nonsense was not written: ")
     assert (tmp_path / "t.md").exists()
+
+
+def test_a_closed_pipe_does_not_cost_the_files(server: Server, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    options = ["--url", server.url, "-n", "5", "--rounds", "1", "--json", "runs.json"]
+    ended = subprocess.run(
+        [sys.executable, str(COMPARE), *options],
+        cwd=tmp_path,
+        stdout=writing,
+        stderr=subprocess.DEVNULL,
+        timeout=DEADLINE,
+        check=False,
+    )
+    os.close(writing)
+    assert ended.returncode == 1
+    assert (tmp_path / "runs.json").exists()
 
 
 def test_ctrl_c_keeps_whole_rounds(tmp_path: Path) -> None:

@@ -122,6 +122,23 @@ def test_head_of_a_run(client: str, tmp_path: Path) -> None:
     assert ended.stderr == ""
 
 
+@posix_only
+@each_client
+def test_closed_stderr(client: str, tmp_path: Path) -> None:
+    with misbehaving(Fault(RIGHT.answer, "", delay=0.5), [50]) as server:
+        script = edited(client, tmp_path, base_url=server.url)
+        ended = subprocess.run(
+            ["bash", "-c", f"{shlex.quote(sys.executable)} {script.name} 2>&-"],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=30,
+        )
+    assert ended.returncode == 0
+    assert " 100 of 100 ok in " in ended.stdout
+
+
 # -- In a terminal ------------------------------------------------------------------------------
 
 
