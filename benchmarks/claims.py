@@ -18,9 +18,10 @@ class Claim:
     cases: Sequence[Case]
     tables: Sequence[Sequence[str]]  # the columns of each table
     rounds: int = ROUNDS
+    key_cases: Sequence[str] = ()  # those by which RESULTS.md compares its two machines
 
 
-# As many requests as take about a second without latency on the machine of RESULTS.md.
+# As many requests as take about a second without latency on the first machine of RESULTS.md.
 ASYNC = replace(runs.ASYNC, requests=7_000)
 THREADS = replace(runs.THREADS, requests=1_400)
 BLOCKING = replace(runs.BLOCKING, requests=1_400)
@@ -220,18 +221,34 @@ CLAIMS = [
                 "factor of idle time filled",
             ],
         ],
+        key_cases=[
+            "async (aiohttp), access log",
+            "threads (requests), access log",
+            "async (aiohttp), no access log",
+            "threads (requests), no access log",
+            "async (aiohttp), 20 ms",
+            "threads (requests), 20 ms",
+        ],
     ),
     Claim(
         "method",
-        "With one library for all three methods, threads are nearly as fast as async.",
+        "With one library for all three methods, threads are as fast as async if the server "
+        "waits, and 0.8 to 0.9 times as fast if it doesn't.",
         [*method_cases()],
         [["requests/s", "times as fast", "client CPU, µs a request", "in flight"]],
+        key_cases=[
+            "async (pyreqwest), 0 ms",
+            "threads (pyreqwest), 0 ms",
+            "async (pyreqwest), 20 ms",
+            "threads (pyreqwest), 20 ms",
+        ],
     ),
     Claim(
         "library",
         "With no latency, the library decides more than the method.",
         [*library_cases()],
         [["requests/s", "times as fast", "client CPU, µs a request", "server CPU, µs a request"]],
+        key_cases=["threads (pycurl)", "threads (urllib3)", "threads (httpx2)", "async (httpx2)"],
     ),
     Claim(
         "latency",
@@ -253,12 +270,23 @@ CLAIMS = [
         [*endpoint_cases()],
         [["requests/s", "times as fast", "p50, ms", "in flight", "server CPU"]],
         rounds=7,
+        key_cases=[
+            "def, time.sleep, 0 ms, 32 in flight",
+            "def, time.sleep, 20 ms, 32 in flight",
+            "def, time.sleep, 20 ms, 128 in flight",
+            "async def, time.sleep, 20 ms, 32 in flight",
+        ],
     ),
     Claim(
         "forms",
         "Each script is faster than the usual tutorial form of its method.",
         [*form_cases()],
         [["requests/s", "times as fast", "client CPU, µs a request", "peak memory, MiB"]],
+        key_cases=[
+            "async: a task for each request",
+            "threads: one shared Session",
+            "blocking: with the environment",
+        ],
     ),
     Claim(
         "few",
@@ -290,6 +318,7 @@ CLAIMS = [
                 "server CPU, µs a request",
             ]
         ],
+        key_cases=["access log, 1 worker", "no access log, 2 workers"],
     ),
     # hey sends a multiple of the requests in flight.
     Claim(
@@ -303,6 +332,7 @@ CLAIMS = [
             ),
         ],
         [["requests/s", "times as fast", "server CPU, µs a request"]],
+        key_cases=["hey", "wrk", "autocannon"],
     ),
     Claim(
         "growth",

@@ -184,7 +184,8 @@ def folded_tables(tables: Sequence[Sequence[str]], result: Result) -> str:
     """Return the tables of a study, one for each list of columns, to be unfolded by a click."""
     command = f"<code>python benchmarks/study.py {result.claim}</code>"
     rounds = plural(result.rounds, "round")
-    summary = f"<summary>{command}, {rounds}, {result.environment['date']}</summary>"
+    cpu, date = result.environment["cpu"], result.environment["date"]
+    summary = f"<summary>{command}, {rounds}, {cpu}, {date}</summary>"
     body = [table(columns, result.cases, result.runs) for columns in tables]
     return "\n\n".join(["<details>", summary, *body, machine(result.environment), "</details>"])
 

@@ -37,6 +37,7 @@ except ModuleNotFoundError as error:
 BENCHMARKS = Path(__file__).resolve().parent
 ROOT = BENCHMARKS.parent
 PUBLISHED = BENCHMARKS / "results"
+SECOND_MACHINE = BENCHMARKS / "results-second"
 MEASURED_HERE = BENCHMARKS / "results-here"
 DOCUMENTS = (Path("README.md"), Path("benchmarks/RESULTS.md"))
 SCRIPT_LIBRARIES = ["aiohttp", "requests", "fastapi", "uvicorn"]
@@ -129,18 +130,23 @@ def quick_case(case: Case) -> Case:
 # -- Publishing ---------------------------------------------------------------------------------
 
 
-def load_published() -> dict[str, Result]:
-    """Read all published results, by the names of their claims."""
-    return {claim.name: load(PUBLISHED / f"{claim.name}.json") for claim in CLAIMS}
+def load_all(folder: Path) -> dict[str, Result]:
+    """Read the results of all claims, by their names."""
+    return {claim.name: load(folder / f"{claim.name}.json") for claim in CLAIMS}
 
 
-def blocks(results: Mapping[str, Result]) -> dict[str, str]:
-    """Return all that is generated into the documents, by the names of its markers."""
+def blocks(results: Mapping[str, Result], second: Mapping[str, Result]) -> dict[str, str]:
+    """Return all that is generated into the documents, by the names of its markers.
+
+    It takes the results of the machine that the documents speak of, and those of a second one.
+    """
     statements = [f"- [{claim.statement}](#{claim.name})" for claim in CLAIMS]
     headline = results["headline"]
     found = {
         "statements": "\n".join(statements),
         "machine": report.machine(headline.environment),
+        "second machine": report.machine(second["headline"].environment),
+        "two machines": two_machines(results, second),
         "headline in short": report.table(
             ["requests/s", "times as fast", "client CPU", "server CPU"],
             [case for case in headline.cases if not case.server.access_log],
@@ -149,13 +155,29 @@ def blocks(results: Mapping[str, Result]) -> dict[str, str]:
     }
     for claim in CLAIMS:
         found[f"statement of {claim.name}"] = f"**{claim.statement}**"
-        found[f"tables of {claim.name}"] = report.folded_tables(claim.tables, results[claim.name])
+        found[f"tables of {claim.name}"] = "\n\n".join(
+            report.folded_tables(claim.tables, machine[claim.name]) for machine in (results, second)
+        )
     return found
 
 
-def rendered_documents(results: Mapping[str, Result]) -> dict[Path, str]:
+def two_machines(first: Mapping[str, Result], second: Mapping[str, Result]) -> str:
+    """Return a table that compares the ratios of the key cases on two machines."""
+    times_as_fast = report.COLUMNS["times as fast"]
+    machines = (first, second)
+    rows = []
+    for claim in CLAIMS:
+        cases = {case.name: case for case in claim.cases}
+        for name in claim.key_cases:
+            ratios = [times_as_fast(cases[name], machine[claim.name].runs) for machine in machines]
+            rows.append([f"[{claim.name}](#{claim.name}): {name}", *ratios])
+    cpus = [str(machine["headline"].environment["cpu"]) for machine in machines]
+    return report.markdown_table(["times as fast", *cpus], rows)
+
+
+def rendered_documents() -> dict[Path, str]:
     """Return what the documents have to be, by their paths in the project."""
-    generated = blocks(results)
+    generated = blocks(load_all(PUBLISHED), load_all(SECOND_MACHINE))
     return {
         path: report.fill((ROOT / path).read_text(encoding="utf-8"), generated)
         for path in DOCUMENTS
@@ -164,22 +186,20 @@ def rendered_documents(results: Mapping[str, Result]) -> dict[Path, str]:
 
 def render() -> None:
     """Write the tables and pictures of the published results into the documents."""
-    results = load_published()
-    for path, text in rendered_documents(results).items():
+    for path, text in rendered_documents().items():
         (ROOT / path).write_text(text, encoding="utf-8")
-    charts.pictures(results, PUBLISHED)
+    charts.pictures(load_all(PUBLISHED), PUBLISHED)
 
 
 def differences() -> list[Path]:
     """Return the documents and pictures that are not what the published results make of them."""
-    results = load_published()
     different = [
         path
-        for path, text in rendered_documents(results).items()
+        for path, text in rendered_documents().items()
         if (ROOT / path).read_text(encoding="utf-8") != text
     ]
     with tempfile.TemporaryDirectory() as folder:
-        for picture in charts.pictures(results, Path(folder)):
+        for picture in charts.pictures(load_all(PUBLISHED), Path(folder)):
             published = PUBLISHED / picture.name
             if not published.exists() or texts_in(published) != texts_in(picture):
                 different.append(published.relative_to(ROOT))

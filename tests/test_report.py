@@ -202,7 +202,8 @@ def test_folded_tables() -> None:
     result = Result("few", 3, environment, [CASE], RUNS)
     assert report.folded_tables([["requests"], ["elapsed, s"]], result).split("\n\n") == [
         "<details>",
-        "<summary><code>python benchmarks/study.py few</code>, 3 rounds, 2026-11-25 08:30</summary>",
+        "<summary><code>python benchmarks/study.py few</code>, "
+        "3 rounds, A Chip, 2026-11-25 08:30</summary>",
         "|  | requests |\n| --- | ---: |\n| a | 1,000 |",
         "|  | elapsed, s |\n| --- | ---: |\n| a | 2.00 (1.00-6.00) |",
         "A Chip, 2 cores, Linux, Python 3.11.7",

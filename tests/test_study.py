@@ -34,6 +34,7 @@ def run_study(folder: Path, *options: str) -> Outcome:
 def test_cases_of_a_claim_have_names_and_bases(claim: Claim) -> None:
     names = Counter(case.name for case in claim.cases)
     assert max(names.values()) == 1
+    assert all(name in names for name in claim.key_cases)
     ratios = {"times as fast", "factor of less work", "times as fast, start to exit"}
     if (
         ratios & {column for columns in claim.tables for column in columns}
@@ -247,7 +248,7 @@ def test_study_that_cannot_go_on_ends_in_one_line(tmp_path: Path) -> None:
 # -- Publishing ---------------------------------------------------------------------------------
 
 
-def made_up_result(claim: Claim, seconds: float) -> Result:
+def made_up_result(claim: Claim, seconds: float, cpu: str = "A Chip") -> Result:
     """Return a result in which the n-th case of a claim takes n times so many seconds."""
     runs = [
         made_up_run(case.name, number, seconds * place * factor)
@@ -256,7 +257,7 @@ def made_up_result(claim: Claim, seconds: float) -> Result:
     ]
     environment = {
         "date": "2026-11-25 08:30",
-        "cpu": "A Chip",
+        "cpu": cpu,
         "cores": 2,
         "system": "Linux",
         "python": "3.11.7",
@@ -265,15 +266,39 @@ def made_up_result(claim: Claim, seconds: float) -> Result:
     return Result(claim.name, claim.rounds, environment, [*claim.cases], runs)
 
 
+def test_two_machines_are_compared_by_the_key_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = replace(small_claim(), key_cases=["a"])
+    other = replace(claim, name="other", key_cases=())
+    headline = replace(claim, name="headline", key_cases=("b", "a"))
+    claims = [headline, claim, other]
+    monkeypatch.setattr(study, "CLAIMS", claims)
+    first = {c.name: made_up_result(c, 1.0) for c in claims}
+    second = {c.name: made_up_result(c, 1.0, "B Chip") for c in claims}
+    runs = [
+        replace(run, elapsed_s=3 * run.elapsed_s) if run.case == "a" else run
+        for run in second["small"].runs
+    ]
+    second["small"] = replace(second["small"], runs=runs)
+    assert study.two_machines(first, second) == (
+        "| times as fast | A Chip | B Chip |\n"
+        "| --- | ---: | ---: |\n"
+        "| [headline](#headline): b | 1 (base) | 1 (base) |\n"
+        "| [headline](#headline): a | 2.00 | 2.00 |\n"
+        "| [small](#small): a | 2.00 | 0.67 |"
+    )
+
+
 def test_published_results_make_the_documents(project: Path) -> None:
     """One project goes through all of it, because each step draws all pictures."""
     published = project / "benchmarks" / "results"
+    second = project / "benchmarks" / "results-second"
     measured = project / "benchmarks" / "results-here"
     results = project / "benchmarks" / "RESULTS.md"
     headline = CLAIMS[0]
 
     for claim in CLAIMS:
         save(made_up_result(claim, 1.0), {}, published / f"{claim.name}.json")
+        save(made_up_result(claim, 10.0, "B Chip"), {}, second / f"{claim.name}.json")
     nothing = study_in(project, "--publish")
     assert nothing.exit_code == 1
     assert nothing.one_line == (
@@ -286,6 +311,11 @@ def test_published_results_make_the_documents(project: Path) -> None:
     assert all(f"python benchmarks/study.py {claim.name}</code>" in text for claim in CLAIMS)
     assert all(f"- [{claim.statement}](#{claim.name})" in text for claim in CLAIMS)
     assert "| async (aiohttp), access log | 7,000 | 1.00 (0.50-2.00) |" in text
+    assert "| async (aiohttp), access log | 7,000 | 10.0 (5.00-20.0) |" in text
+    assert "| times as fast | A Chip | B Chip |" in text
+    assert "<!-- machine -->\n\nA Chip, " in text
+    assert "<!-- second machine -->\n\nB Chip, " in text
+    assert all(text.count(f"study.py {claim.name}</code>") == 2 for claim in CLAIMS)
     assert "1,000 s" not in (published / "comparison.svg").read_text(encoding="utf-8")
 
     save(made_up_result(headline, 250.0), {}, published / "headline.json")
