@@ -12,102 +12,103 @@ Start the server in another terminal with `uvicorn main:app --no-access-log`. Th
 $ python test_blocking.py
 blocking (requests): 24,999 of 24,999 ok in 18.52 s
   1,350 requests/s, p50 0.73 ms, p99 0.91 ms, max 4.71 ms, CPU 79%
+
+The script takes no arguments. To change what it sends, edit the settings below its imports.
 """
 
-import contextlib
-import json
+import http.client
 import math
-import os
 import signal
-import socket
 import sys
+import textwrap
 import time
+import urllib.request
 from collections import Counter
-from types import FrameType
-from urllib.parse import urlsplit
+from collections.abc import Sequence
 
 import requests
 from tqdm import tqdm
 
+NAME = "blocking (requests)"
 BASE_URL = "http://127.0.0.1:8000"
 TIMEOUT = 10  # seconds
 urls = range(1, 25000)  # item ids: a range, list or tuple of whole numbers
 
 
-def fetch(session: requests.Session, item_id: int) -> str:
-    """Request one item; return "" if the answer is right, and otherwise what went wrong."""
-    url = f"{BASE_URL}/items/{item_id}"
+def new_session() -> requests.Session:
+    """Open a session for all requests."""
+    session = requests.Session()
+    session.trust_env = False  # do not look up proxies and .netrc for each request
+    return session
+
+
+def fetch(session: requests.Session, item_id: int) -> str | None:
+    """Request one item; return None if the answer is right, and otherwise what went wrong."""
     try:
-        response = session.get(url, timeout=TIMEOUT, allow_redirects=False)
+        response = session.get(item_url(item_id), timeout=TIMEOUT, allow_redirects=False)
     except (requests.RequestException, ValueError) as error:  # ValueError: a malformed header
         return describe(error)
-    return check(response.status_code, response.content, item_id)
+    return check(item_id, response.status_code, response.content)
 
 
 def fetch_all(tally: "Tally") -> None:
     """Request all items, one after another."""
-    with requests.Session() as session:
-        session.trust_env = False  # no look-up of proxies and .netrc for each request
-        failure = fetch(session, 0)  # before the clock starts: is this the right server?
-        if failure:
-            sys.exit(f"{BASE_URL}/items/0 does not answer as this project's server does: {failure}")
-        tally.start_clock()
+    with new_session() as session:
         for item_id in urls:
             start = time.perf_counter()
             failure = fetch(session, item_id)
-            latency = time.perf_counter() - start
-            tally.add(failure, latency)
+            tally.add(failure, time.perf_counter() - start)
 
 
-# The rest is the same in all three scripts, except the label, CONCURRENCY, asyncio.run and a lock.
+# The rest is the same in all three scripts, except for asyncio.run, a lock and the end after Ctrl-C.
 
 
-def check(status: int, body: bytes, item_id: int) -> str:
-    """Return "" if an answer is right, and otherwise what is wrong with it."""
+def item_url(item_id: int) -> str:
+    """Return the address of an item."""
+    return f"{BASE_URL}/items/{item_id}"
+
+
+def check(item_id: int, status: int, body: bytes) -> str | None:
+    """Return None if an answer is right, and otherwise what is wrong with it."""
+    expected = b'{"item_id":%d}' % item_id
     if status != 200:
         return f"HTTP {status}"
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):  # not JSON, or nested too deeply to read
+    if body != expected:
         return "wrong answer"
-    if repr(answer) != repr({"item_id": item_id}):  # not ==, because 1 == 1.0 == True
-        return "wrong answer"
-    return ""
+    return None
 
 
 def describe(error: BaseException) -> str:
-    """Name an error and its cause, such as "ConnectionError: Connection refused"."""
-    name = type(error).__name__
-    cause = root_cause(error)
-    if not isinstance(cause, OSError):
-        return name
-    # asyncio puts a text of its own into strerror, so ask the system what the number means.
-    # A gaierror has numbers of its own, which the system does not know.
-    if cause.errno and not isinstance(cause, socket.gaierror):
-        text = os.strerror(cause.errno)
-    else:
-        text = cause.strerror or str(cause)
-    return f"{name}: {text}" if text else name
+    """Name an error and its cause, such as "ConnectionError: [Errno 111] Connection refused"."""
+    cause = error
+    while cause.__context__:  # a library raises its own error after one of the system
+        cause = cause.__context__
+    text = textwrap.shorten(f"{type(error).__name__}: {cause}", 100).removesuffix(":")
+    # Some texts quote what the server sent, which can be any character.
+    return text.encode("unicode_escape").decode()
 
 
-def root_cause(error: BaseException) -> BaseException:
-    """Return the error that led to this one; a library raises its own after one of the system."""
-    cause = error.__cause__ or error.__context__
-    return root_cause(cause) if cause else error
+def require_server() -> None:
+    """End the script with one line if an item is not answered rightly."""
+    url = item_url(0)
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # through no proxy
+    try:
+        with direct.open(url, timeout=TIMEOUT) as response:
+            failure = check(0, response.status, response.read())
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        failure = describe(error)
+    if failure:
+        question = "Does this project's server run there? To start it: uvicorn main:app"
+        sys.exit(f"{url}: {failure}. {question}")
 
 
-def percentile(latencies: Counter[int], percent: int) -> float:
-    """Return the latency in ms that this percentage of the answers did not exceed.
+def percentile(ordered: Sequence[float], percent: int) -> float:
+    """Return the value that this percentage of the ordered values do not exceed.
 
-    >>> percentile(Counter({100: 98, 250: 1, 9000: 1}), 99)  # in hundredths of a millisecond
-    2.5
+    >>> percentile([1.5, 1.7, 2.0, 9.0], 50)
+    1.7
     """
-    rank = math.ceil(latencies.total() * percent / 100)
-    for latency in sorted(latencies):
-        rank -= latencies[latency]
-        if rank <= 0:
-            return latency / 100
-    return 0.0
+    return ordered[math.ceil(len(ordered) * percent / 100) - 1]
 
 
 class Tally:
@@ -115,105 +116,65 @@ class Tally:
 
     def __init__(self) -> None:
         """Start with nothing counted."""
-        self.ok = 0
+        self.latencies: list[float] = []  # of the ok answers, in seconds
         self.failures = Counter[str]()
-        # Of the ok answers, in hundredths of a millisecond: counted, so that memory does not grow.
-        self.latencies = Counter[int]()
-        on_terminal = sys.stderr is not None and sys.stderr.isatty()  # None if it was closed
-        self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=not on_terminal)
-        self.stopped = False
-        self.start_clock()  # a Ctrl-C before the first answer reports, too
+        self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=None)
+        self.start_clock()
 
     def start_clock(self) -> None:
         """Start measuring the elapsed time and the processor time."""
         self.start = time.perf_counter()
         self.cpu_start = time.process_time()
 
-    def add(self, failure: str, latency: float) -> None:
+    def add(self, failure: str | None, latency: float) -> None:
         """Count one answer and its latency in seconds."""
-        if failure:
-            self.failures[failure] += 1
+        if failure is None:
+            self.latencies.append(latency)
         else:
-            self.ok += 1
-            self.latencies[round(latency * 100_000)] += 1
+            self.failures[failure] += 1
+            self.bar.set_postfix(failed=self.failures.total(), refresh=False)
         self.bar.update()
-
-    def stop_clock(self) -> None:
-        """Record the elapsed time and the processor time; `leave` ignores a signal from now on."""
-        self.stopped = True
-        self.elapsed = time.perf_counter() - self.start
-        self.cpu = time.process_time() - self.cpu_start
 
     def report(self) -> None:
         """Print the figures, and then a line for each kind of failure."""
+        elapsed = time.perf_counter() - self.start
+        cpu = time.process_time() - self.cpu_start
         self.bar.close()
-        total = len(urls)
-        print(f"blocking (requests): {self.ok:,} of {total:,} ok in {self.elapsed:.2f} s")
-        print(
-            f"  {self.ok / self.elapsed:,.0f} requests/s,"
-            f" p50 {percentile(self.latencies, 50):.2f} ms,"
-            f" p99 {percentile(self.latencies, 99):.2f} ms,"
-            f" max {percentile(self.latencies, 100):.2f} ms,"
-            f" CPU {self.cpu / self.elapsed:.0%}"
-        )
+        ordered = sorted(self.latencies)
+        ok, total = len(ordered), len(urls)
+        print(f"{NAME}: {ok:,} of {total:,} ok in {elapsed:.2f} s")
+        if ok:
+            print(
+                f"  {ok / elapsed:,.0f} requests/s,"
+                f" p50 {1000 * percentile(ordered, 50):.2f} ms,"
+                f" p99 {1000 * percentile(ordered, 99):.2f} ms,"
+                f" max {1000 * percentile(ordered, 100):.2f} ms,"
+                f" CPU {cpu / elapsed:.0%}"
+            )
         for failure, count in self.failures.most_common():
             print(f"  {count:,} x {failure}")
-        not_answered = total - self.ok - self.failures.total()
+        not_answered = total - ok - self.failures.total()
         if not_answered:
             print(f"  {not_answered:,} x not answered")
-
-    def leave(self, signal_number: int, frame: FrameType | None) -> None:
-        """Report and end the script, without waiting for the requests in flight."""
-        if self.stopped:
-            return  # the report is being printed
-        self.stop_clock()
-        try:
-            with contextlib.suppress(RuntimeError):  # the signal interrupted its drawing
-                self.bar.close()
-            self.report()
-            sys.stdout.flush()
-        finally:
-            os._exit(128 + signal_number)  # even if the report could not be printed
-
-
-def settings_error() -> str:
-    """Return "" if the settings are valid, and otherwise what is wrong with them."""
-    if TIMEOUT <= 0:
-        return f"TIMEOUT must be more than 0 seconds, not {TIMEOUT!r}"
-    if not BASE_URL.startswith("http://") or not urlsplit(BASE_URL).hostname:
-        return f"BASE_URL must be an http address like http://127.0.0.1:8000, not {BASE_URL!r}"
-    return ""
-
-
-def require_server() -> None:
-    """End the script with one line if no server can be reached at BASE_URL."""
-    address = urlsplit(BASE_URL)
-    host, port = address.hostname, address.port or 80
-    try:
-        socket.create_connection((host, port), timeout=TIMEOUT).close()
-    except ConnectionRefusedError:
-        command = f"uvicorn main:app --host {host} --port {port}"
-        sys.exit(f"No server listens at {BASE_URL}. Start it in another terminal: {command}")
-    except TimeoutError:
-        sys.exit(f"{BASE_URL} does not accept a connection within {TIMEOUT} s")
-    except OSError as error:
-        sys.exit(f"{BASE_URL} cannot be reached: {describe(error)}")
 
 
 def main() -> int:
     """Request all items and report; return the exit code."""
-    error = settings_error()
-    if error:
-        print(error, file=sys.stderr)
+    if len(sys.argv) > 1:
+        print(__doc__)
         return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same as Ctrl-C
     tally = Tally()
-    signal.signal(signal.SIGINT, tally.leave)
-    signal.signal(signal.SIGTERM, tally.leave)
-    require_server()
-    fetch_all(tally)
-    tally.stop_clock()
+    try:
+        require_server()
+        tally.start_clock()
+        fetch_all(tally)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        tally.report()
+        return 130
     tally.report()
-    return 0 if tally.ok == len(urls) else 1
+    return 0 if len(tally.latencies) == len(urls) else 1
 
 
 if __name__ == "__main__":
