@@ -1,25 +1,19 @@
-"""Draw results: the pictures of the documents, and the one that compare.py makes."""
+"""Draw results: the pictures of the documents."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("agg")
-
-from matplotlib import pyplot
+import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import figures
-import report
-from figures import Measure
 from harness.results import Result
 from harness.runs import Case, Run
 
-WIDTH = 6.8  # inches
+WIDTH = 5.4  # inches: narrow, so that the text stays large where a page is narrow
 
 
 @dataclass(frozen=True)
@@ -28,26 +22,29 @@ class Theme:
 
     background: str  # of the page, for which the other colours are made
     text: str
-    grid: str
+    faint: str  # grid, and what is only a base
     methods: Mapping[str, str]
+    other: str  # for what is none of the three scripts
 
 
 METHODS = ("async", "threads", "blocking")  # their order in all pictures
 LIGHT = Theme(
     background="#ffffff",
     text="#1f2328",
-    grid="#d0d7de",
-    methods={"async": "#0550ae", "threads": "#bf5700", "blocking": "#a8328f"},
+    faint="#c4ccd4",
+    methods={"async": "#0550ae", "threads": "#c25e00", "blocking": "#a8328f"},
+    other="#1a7f5a",
 )
 DARK = Theme(
     background="#0d1117",
     text="#e6edf3",
-    grid="#3d444d",
+    faint="#4a525c",
     methods={"async": "#58a6ff", "threads": "#f0a34a", "blocking": "#f088d8"},
+    other="#56d4a4",
 )
 
 
-def style(theme: Theme) -> dict[Any, Any]:
+def style(theme: Theme) -> dict[str, Any]:
     """Return the settings of matplotlib for a theme."""
     text = dict.fromkeys(
         ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"),
@@ -58,293 +55,203 @@ def style(theme: Theme) -> dict[Any, Any]:
         "svg.fonttype": "none",  # text stays text
         "font.family": "sans-serif",
         "font.size": 11,
-        "axes.titlesize": 11,
+        "axes.titlesize": 12,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
         "axes.edgecolor": theme.text,
         "axes.facecolor": "none",
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.axisbelow": True,
-        "grid.color": theme.grid,
-        "legend.frameon": False,
+        "grid.color": theme.faint,
         "lines.linewidth": 2,
-        "lines.markersize": 6,
+        "lines.markersize": 7,
     }
 
 
-def medians(case: Case, runs: Sequence[Run], measure: Measure) -> figures.Spread:
-    """Return a measure of a case, with its range over the rounds."""
-    return figures.median_and_range([measure(run) for run in figures.runs_of(runs, case.name)])
+def new_figure(height: float, title: str) -> tuple[Figure, Axes]:
+    """Return a picture with one panel; its title states what it shows."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    return figure, figure.subplots()
+
+
+def median(case: Case, runs: Sequence[Run], field: str = "requests_per_s") -> float:
+    """Return the median of a field over the runs of a case."""
+    return figures.spread(runs, case.name, field).median
 
 
 # -- Bars ---------------------------------------------------------------------------------------
 
+Bar = tuple[str, float, str, str]  # its name, its length, the text at its end, its colour
 
-def draw_bars(
-    axes: Axes, theme: Theme, bars: Sequence[tuple[str, str, float, str]], label: str
-) -> None:
-    """Draw horizontal bars, each with its name, its method, its length and a text behind it."""
-    longest = max(length for _, _, length, _ in bars)
-    for row, (_, method, length, text) in enumerate(bars):
-        axes.barh(row, length, color=theme.methods[method], height=0.7)
+
+def draw_bars(axes: Axes, bars: Sequence[Bar]) -> None:
+    """Draw horizontal bars, the first one on top."""
+    longest = max(length for _, length, _, _ in bars)
+    for row, (_, length, text, colour) in enumerate(bars):
+        axes.barh(row, length, color=colour, height=0.72)
         axes.text(length + longest * 0.015, row, text, va="center")
     axes.set_yticks(range(len(bars)), [name for name, _, _, _ in bars])
     axes.tick_params(axis="y", length=0)
+    axes.spines["bottom"].set_visible(False)
+    axes.set_xticks([])
     axes.invert_yaxis()
-    axes.set_xlim(0, longest * 2.1)  # room for the texts
-    axes.set_xlabel(label)
-
-
-def seconds_for_1000(run: Run) -> float:
-    """Return the elapsed time, scaled to 1,000 ok answers."""
-    return 1_000 / figures.throughput(run)
-
-
-def times_text(case: Case, runs: Sequence[Run]) -> str:
-    """Say how much faster a case is than its base, which is blocking."""
-    ratios = figures.ratios(runs, case.name, case.base, figures.throughput)
-    values = figures.median_and_interval(ratios)
-    if case.name == case.base:
-        return ""
-    if values.low <= 1 <= values.high:
-        return ", like blocking"
-    return f", {report.ratio_digits(values)[0]} times as fast as blocking"
-
-
-def comparison(result: Result, theme: Theme) -> Figure:
-    """Draw the time for 1,000 requests of each script, without latency and with 20 ms."""
-    cases = [case for case in result.cases if not case.server.access_log]
-    latencies = sorted({case.server.latency_ms for case in cases})
-    figure, grid = pyplot.subplots(len(latencies), figsize=(WIDTH, 3.6), layout="constrained")
-    for axes, latency_ms in zip(grid, latencies, strict=True):
-        bars = []
-        for case in cases:
-            if case.server.latency_ms == latency_ms:
-                seconds = medians(case, result.runs, seconds_for_1000).median
-                text = f"{report.number(seconds)} s{times_text(case, result.runs)}"
-                bars.append((f"{case.method} ({case.library})", case.method, seconds, text))
-        draw_bars(axes, theme, bars, "seconds for 1,000 requests")
-        waits = f"after {latency_ms} ms" if latency_ms else "immediately"
-        axes.set_title(f"The server answers {waits}", loc="left")
-    return figure
+    axes.set_xlim(0, longest * 1.2)  # room for the texts
 
 
 def library(result: Result, theme: Theme) -> Figure:
-    """Draw the throughput of each library in each method that it has."""
-    libraries = list(dict.fromkeys(case.library for case in result.cases))
-    figure, axes = pyplot.subplots(figsize=(WIDTH, 4.6), layout="constrained")
-    row = 0.0
-    ticks = []
-    for name in libraries:
-        cases = [case for case in result.cases if case.library == name]
-        cases.sort(key=lambda case: METHODS.index(case.method))
-        ticks.append(row + (len(cases) - 1) / 2)
-        for case in cases:
-            rate = medians(case, result.runs, figures.throughput).median
-            axes.barh(row, rate, color=theme.methods[case.method], height=0.85)
-            axes.text(rate + 80, row, f"{case.method} {rate:,.0f}", va="center", fontsize=10)
-            row += 1
-        row += 0.6
-    axes.set_yticks(ticks, libraries)
-    axes.tick_params(axis="y", length=0)
-    axes.invert_yaxis()
-    axes.set_xlim(0, axes.get_xlim()[1] * 1.15)
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.set_xlabel("requests/s, 32 in flight (blocking: 1), the server answers immediately")
+    """Draw the throughput of each library in each method that it has, the fastest first."""
+    figure, axes = new_figure(5, "The library decides more than the method")
+    cases = sorted(result.cases, key=lambda case: -median(case, result.runs))
+    bars = []
+    for case in cases:
+        rate = median(case, result.runs)
+        bars.append((case.name, rate, f"{rate:,.0f}", theme.methods[case.method]))
+    draw_bars(axes, bars)
+    limit = max(1e6 / median(case, result.runs, "server_us") for case in cases[:1])
+    axes.axvline(limit, color=theme.text, linestyle=":", linewidth=1.5)
+    axes.text(limit, len(bars) - 0.2, f"the server's limit: {limit:,.0f} ", ha="right", va="bottom")
+    axes.set_xlabel("requests/s if the server answers immediately;\n32 in flight (blocking: 1)")
     return figure
 
 
-def save_comparison(path: Path, title: str, clients: Sequence[Case], runs: Sequence[Run]) -> None:
-    """Draw the elapsed time of each client, in the format that the file's name says."""
-    with pyplot.rc_context(style(LIGHT)):
-        figure, axes = pyplot.subplots(figsize=(WIDTH, 2.2), layout="constrained")
-        bars = []
-        for client in clients:
-            elapsed = medians(client, runs, figures.elapsed_s)
-            text = f"{report.with_range(elapsed)} s"
-            bars.append((client.name, client.method, elapsed.median, text))
-        draw_bars(axes, LIGHT, bars, "elapsed time in seconds")
-        figure.suptitle(title, fontsize=10)
-        figure.savefig(path, dpi=150, facecolor=LIGHT.background)
-        pyplot.close(figure)
+def cores(result: Result, theme: Theme) -> Figure:
+    """Draw what each way to use more of two cores gains over blocking with the GIL."""
+    figure, axes = new_figure(4.4, "Without the GIL, threads with requests gain")
+    bars = []
+    for case in result.cases:
+        ratios = figures.ratios(result.runs, case.name, case.base, "requests_per_s")
+        times = figures.median_and_interval(ratios).median
+        name = case.name.replace(" (requests)", "").replace(", 32 in flight", "")
+        bars.append((name, times, f"{times:.2f}", theme.methods[case.method]))
+    draw_bars(axes, bars)
+    axes.axvline(1, color=theme.text, linestyle=":", linewidth=1.5)
+    axes.set_xlabel("times as fast as blocking with the GIL, on two cores\nthat the server shares")
+    return figure
 
 
 # -- Lines --------------------------------------------------------------------------------------
-
-
-def line_look(theme: Theme, case: Case) -> dict[str, Any]:
-    """Return how a client's line looks: threads with pyreqwest are dashed and have squares."""
-    markers = {"async": "o", "threads": "^", "blocking": "D"}
-    look: dict[str, Any] = {"color": theme.methods[case.method], "marker": markers[case.method]}
-    if case.library == "pyreqwest":
-        look |= {"linestyle": "--", "marker": "s"}
-    return look
-
-
-def clients_of(result: Result) -> list[tuple[str, str]]:
-    """Return the methods and libraries in a result, in the order of all pictures."""
-    clients = dict.fromkeys((case.method, case.library) for case in result.cases)
-    return sorted(clients, key=lambda client: METHODS.index(client[0]))
 
 
 def draw_line(
     axes: Axes,
     cases: Sequence[Case],
     runs: Sequence[Run],
-    position: Callable[[Case], float],
-    measure: Measure,
-    **look: Any,
+    spread_of: Callable[[Case], figures.Spread],
+    colour: str,
+    marker: str,
 ) -> None:
-    """Draw a measure of some cases as a line, with a band for its range."""
-    across = [position(case) for case in cases]
-    spreads = [medians(case, runs, measure) for case in cases]
-    axes.plot(across, [spread.median for spread in spreads], **look)
-    lows = [spread.low for spread in spreads]
-    highs = [spread.high for spread in spreads]
-    axes.fill_between(across, lows, highs, color=look["color"], alpha=0.25, linewidth=0)
+    """Draw a figure of some cases as a line over their places, with a band for its range."""
+    places = range(len(cases))
+    spreads = [spread_of(case) for case in cases]
+    # Hollow, so that a point that lies on another one hides nothing.
+    axes.plot(
+        places, [spread.median for spread in spreads], color=colour, marker=marker, fillstyle="none"
+    )
+    axes.fill_between(
+        places,
+        [spread.low for spread in spreads],
+        [spread.high for spread in spreads],
+        color=colour,
+        alpha=0.25,
+        linewidth=0,
+    )
 
 
-def add_legend(figure: Figure, axes: Axes) -> None:
-    """Name the lines of all panels above them."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=2)
+def looks(theme: Theme) -> dict[str, tuple[str, str]]:
+    """Return the colour and the marker of each client that a line can be of."""
+    return {
+        "async (aiohttp)": (theme.methods["async"], "o"),
+        "threads (pyreqwest)": (theme.other, "s"),
+        "threads (requests)": (theme.methods["threads"], "^"),
+    }
 
 
-def set_log_ticks(axes: Axes, across: Sequence[float], up: Sequence[float]) -> None:
-    """Make both axes logarithmic, with these numbers at their ticks and no others."""
-    axes.set(xscale="log", yscale="log")
-    axes.set_xticks(across, [f"{value:,g}" for value in across])
-    axes.set_yticks(up, [f"{value:,g}" for value in up])
-    axes.minorticks_off()
-    axes.grid()
-
-
-ZERO = 0.3  # where 0 ms stands on the logarithmic axis
+def client(case: Case) -> str:
+    """Return the method and library of a case."""
+    return f"{case.method} ({case.library})"
 
 
 def latency(result: Result, theme: Theme) -> Figure:
-    """Draw the time for 1,000 requests over the latency of the server, a line a client."""
-    figure, axes = pyplot.subplots(figsize=(WIDTH, 4.6), layout="constrained")
-    latencies = sorted({case.server.latency_ms for case in result.cases})
-    set_log_ticks(axes, [value or ZERO for value in latencies], [0.1, 1, 10, 100])
-    axes.set_xticks([value or ZERO for value in latencies], [f"{value}" for value in latencies])
-    for method, name in clients_of(result):
-        cases = [case for case in result.cases if (case.method, case.library) == (method, name)]
-        look = line_look(theme, cases[0])
-        waiting = [case for case in cases if case.server.latency_ms]
-        immediate = [case for case in cases if not case.server.latency_ms]
-        label = f"{method} ({name})"
-        draw_line(
-            axes,
-            waiting,
-            result.runs,
-            lambda case: case.server.latency_ms,
-            seconds_for_1000,
-            **look,
-            label=label,
-        )
-        draw_line(axes, immediate, result.runs, lambda case: ZERO, seconds_for_1000, **look)
-    # Two strokes through the axis say that 0 is not where it would be.
-    gap = (ZERO * latencies[1]) ** 0.5
-    axes.plot(
-        [gap * 0.93, gap * 1.07],
-        [0, 0],
-        transform=axes.get_xaxis_transform(),
-        marker=[(-1, -2), (1, 2)],
-        markersize=10,
-        linestyle="none",
-        color=theme.text,
-        clip_on=False,
-    )
-    axes.set_xlabel("latency of the server, ms")
-    axes.set_ylabel("seconds for 1,000 requests, scaled")
-    axes.set_title("32 requests in flight; blocking has one", loc="left")
-    add_legend(figure, axes)
+    """Draw how many times as fast as blocking each client is, over the latency of the server."""
+    figure, axes = new_figure(3.9, "Waiting is what async and threads save")
+    latencies = list(dict.fromkeys(case.server.latency_ms for case in result.cases))
+    for name, (colour, marker) in looks(theme).items():
+        cases = [case for case in result.cases if client(case) == name]
+
+        def times(case: Case) -> figures.Spread:
+            ratios = figures.ratios(result.runs, case.name, case.base, "requests_per_s")
+            return figures.median_and_interval(ratios)
+
+        draw_line(axes, cases, result.runs, times, colour, marker)
+    axes.axhline(32, color=theme.text, linestyle=":", linewidth=1.5)
+    axes.text(0, 31.4, "requests in flight: 32", va="top")
+    for name, place, height, align in (
+        ("async (aiohttp)", 1.9, 23, "right"),
+        ("threads (pyreqwest)", 2.2, 13.5, "left"),
+        ("threads (requests)", 2.85, 5.5, "left"),
+    ):
+        axes.text(place, height, name, color=looks(theme)[name][0], ha=align, fontweight="bold")
+    axes.set_xticks(range(len(latencies)), [str(value) for value in latencies])
+    axes.set_ylim(0, 35)
+    axes.grid(axis="y")
+    axes.set_xlabel("the server takes, ms")
+    axes.set_ylabel("times as fast as blocking")
     return figure
+
+
+def in_flight_line(
+    axes: Axes, result: Result, cases: Sequence[Case], colour: str, marker: str
+) -> None:
+    """Draw the throughput of some cases over the number of requests in flight."""
+    draw_line(
+        axes,
+        cases,
+        result.runs,
+        lambda case: figures.spread(result.runs, case.name, "requests_per_s"),
+        colour,
+        marker,
+    )
+    axes.set_xticks(range(len(cases)), [f"{case.concurrency:,}" for case in cases])
+    axes.set_xlabel("requests in flight, if the server takes 20 ms")
+    axes.set_ylabel("requests/s")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.grid(axis="y")
+
+
+def end_label(axes: Axes, result: Result, case: Case, text: str, colour: str) -> None:
+    """Name a line at its last point."""
+    place = axes.get_xticks()[-1]
+    rate = median(case, result.runs)
+    axes.text(place, rate, f" {text}", color=colour, va="center", fontweight="bold")
 
 
 def concurrency(result: Result, theme: Theme) -> Figure:
-    """Draw throughput, p50 and what was really in flight over the number asked for."""
-    rows: list[tuple[str, Measure, Sequence[float]]] = [
-        ("requests/s", figures.throughput, [100, 1_000, 10_000]),
-        ("p50, ms", figures.p50_ms, [1, 10, 100, 1_000]),
-        ("really in flight", figures.in_flight, [1, 10, 100, 1_000]),
-    ]
-    latencies = sorted({case.server.latency_ms for case in result.cases})
-    figure, grid = pyplot.subplots(
-        len(rows),
-        len(latencies),
-        figsize=(WIDTH, 7),
-        layout="constrained",
-        sharex=True,
-        sharey="row",
-    )
-    for column, latency_ms in enumerate(latencies):
-        for row, (name, measure, ticks) in enumerate(rows):
-            axes = grid[row][column]
-            set_log_ticks(axes, [1, 4, 16, 64, 256, 1_000], ticks)
-            for client in clients_of(result):
-                cases = [
-                    case
-                    for case in result.cases
-                    if (case.method, case.library) == client
-                    and case.server.latency_ms == latency_ms
-                ]
-                draw_line(
-                    axes,
-                    cases,
-                    result.runs,
-                    lambda case: case.concurrency or 1,
-                    measure,
-                    **line_look(theme, cases[0]),
-                    label=f"{client[0]} ({client[1]})",
-                )
-            if column == 0:
-                axes.set_ylabel(name)
-        waits = f"after {latency_ms} ms" if latency_ms else "immediately"
-        grid[0][column].set_title(f"Server answers {waits}", loc="left")
-        grid[-1][column].set_xlabel("requests in flight, asked for")
-    add_legend(figure, grid[0][0])
+    """Draw the throughput over the requests in flight, if the server takes 20 ms."""
+    figure, axes = new_figure(3.9, "More in flight help until client or server is busy")
+    for name, (colour, marker) in looks(theme).items():
+        cases = [c for c in result.cases if client(c) == name and c.server.latency_ms == 20]
+        in_flight_line(axes, result, cases, colour, marker)
+        end_label(axes, result, cases[-1], name.replace(" (", "\n ("), colour)
+    axes.set_xlim(-0.2, 6.7)
+    axes.set_ylim(0)
     return figure
 
 
-ENDPOINTS = {
-    "server_await:app": ("async def, await asyncio.sleep", "async", "o", "-"),
-    "server_def:app": ("def, time.sleep", "threads", "^", "-"),
-    "server_blocked:app": ("async def, time.sleep", "blocking", "D", "--"),
-}
-
-
 def endpoint(result: Result, theme: Theme) -> Figure:
-    """Draw the throughput of each way to write an endpoint over the requests in flight."""
-    latencies = sorted({case.server.latency_ms for case in result.cases})
-    figure, grid = pyplot.subplots(
-        1, len(latencies), figsize=(WIDTH, 3.8), layout="constrained", sharey=True
-    )
-    for axes, latency_ms in zip(grid, latencies, strict=True):
-        set_log_ticks(axes, [1, 8, 32, 128], [10, 100, 1_000, 10_000])
-        for app, (label, colour, marker, line) in ENDPOINTS.items():
-            cases = [
-                case
-                for case in result.cases
-                if case.server.app == app and case.server.latency_ms == latency_ms
-            ]
-            draw_line(
-                axes,
-                cases,
-                result.runs,
-                lambda case: case.concurrency or 1,
-                figures.throughput,
-                color=theme.methods[colour],
-                marker=marker,
-                linestyle=line,
-                label=label,
-            )
-        wait = f"each request waits {latency_ms} ms" if latency_ms else "no wait"
-        axes.set_title(wait, loc="left")
-        axes.set_xlabel("requests in flight")
-    grid[0].set_ylabel("requests/s")
-    grid[0].set_ylim(10, 20_000)
-    add_legend(figure, grid[0])
+    """Draw the throughput of each way to write an endpoint that waits for 20 ms."""
+    figure, axes = new_figure(3.9, "A blocking call in an async def endpoint stops all others")
+    for path, text, colour, marker in (
+        ("/await", "async def,\n await", theme.methods["async"], "o"),
+        ("/def", "def,\n time.sleep", theme.methods["threads"], "^"),
+        ("/blocked", "async def,\n time.sleep", theme.methods["blocking"], "D"),
+    ):
+        cases = [c for c in result.cases if c.path == path and c.server.latency_ms == 20]
+        in_flight_line(axes, result, cases, colour, marker)
+        end_label(axes, result, cases[-1], text, colour)
+    axes.set_xlim(-0.2, 3.9)
+    axes.set_ylim(0)
     return figure
 
 
@@ -371,54 +278,50 @@ def lanes(spans: Sequence[Sequence[float]]) -> list[int]:
     return taken
 
 
-def timeline(result: Result, theme: Theme, latency_ms: int) -> Figure:
+def timeline(result: Result, theme: Theme) -> Figure:
     """Draw each request of a typical run as a bar in a lane, a panel a script."""
-    cases = [case for case in result.cases if case.server.latency_ms == latency_ms]
-    heights = [1 if case.method == "blocking" else 4 for case in cases]
-    figure, grid = pyplot.subplots(
-        len(cases),
-        figsize=(WIDTH, 4),
-        layout="constrained",
-        sharex=True,
-        gridspec_kw={"height_ratios": heights},
+    heights = [1 if case.method == "blocking" else 4 for case in result.cases]
+    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+    figure.suptitle(
+        "Async and threads wait for many answers at once",
+        x=0.01,
+        ha="left",
+        fontweight="bold",
+        fontsize=12,
     )
-    for axes, case in zip(grid, cases, strict=True):
-        runs = sorted(figures.runs_of(result.runs, case.name), key=figures.elapsed_s)
+    panels = figure.subplots(len(result.cases), sharex=True, gridspec_kw={"height_ratios": heights})
+    for axes, case in zip(panels, result.cases, strict=True):
+        runs = sorted(figures.runs_of(result.runs, case.name), key=lambda run: run.elapsed_s)
         run = runs[len(runs) // 2]
         spans = sorted(run.spans_s)
-        colour = theme.methods[case.method]
         for (start, end), lane in zip(spans, lanes(spans), strict=True):
             bar = [(1_000 * start, 1_000 * (end - start))]
-            axes.broken_barh(bar, (lane, 0.8), facecolor=colour, edgecolor="none")
+            axes.broken_barh(bar, (lane, 0.8), facecolor=theme.methods[case.method])
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-        axes.set_title(f"{case.method} ({case.library}), {latency_ms} ms latency", loc="left")
-        rate = f"{figures.throughput(run):,.0f} requests/s"
-        axes.set_title(f"{1_000 * run.elapsed_s:,.0f} ms, {rate}", loc="right")
-    grid[-1].set_xlabel(f"time in ms; each bar is one of {cases[0].requests} requests")
+        axes.set_title(client(case), fontsize=11)
+        axes.set_title(f"{1_000 * run.elapsed_s:,.0f} ms", loc="right", fontsize=11)
+    panels[-1].set_xlabel(
+        f"time in ms; each bar is one of {result.cases[0].requests} requests,\n"
+        "each takes 20 ms, at most eight are in flight"
+    )
     return figure
 
 
 # -- Files --------------------------------------------------------------------------------------
+
+DRAWN = (library, latency, concurrency, endpoint, cores, timeline)  # each named like its study
 
 
 def pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
     """Draw all pictures of the documents, each for a light page and for a dark one."""
     paths = []
     for theme, suffix in ((LIGHT, ""), (DARK, "-dark")):
-        with pyplot.rc_context(style(theme)):
-            drawn = {
-                "comparison": comparison(results["headline"], theme),
-                "library": library(results["library"], theme),
-                "latency": latency(results["latency"], theme),
-                "concurrency": concurrency(results["concurrency"], theme),
-                "endpoint": endpoint(results["endpoint"], theme),
-                "timeline": timeline(results["timeline"], theme, 20),
-                "timeline-0": timeline(results["timeline"], theme, 0),
-            }
-            for name, figure in drawn.items():
-                path = folder / f"{name}{suffix}.svg"
+        # after_reset: the user's own settings of matplotlib do not count.
+        with matplotlib.style.context(style(theme), after_reset=True):
+            for draw in DRAWN:
+                path = folder / f"{draw.__name__}{suffix}.svg"
+                figure = draw(results[draw.__name__], theme)
                 figure.savefig(path, transparent=True, metadata={"Date": None})
-                pyplot.close(figure)
                 paths.append(path)
     return paths

@@ -1,12 +1,11 @@
 """Declare what RESULTS.md claims, and which cases are measured to show it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness import runs
 from harness.runs import Case, ServerSettings
 
-ROUNDS = 9  # of which the interval of a median leaves out the first and the last
+ROUNDS = 9  # of which the interval of a median leaves out the lowest and the highest
 
 
 @dataclass(frozen=True)
@@ -16,21 +15,32 @@ class Claim:
     name: str
     statement: str
     cases: Sequence[Case]
-    tables: Sequence[Sequence[str]]  # the columns of each table
+    columns: Sequence[str]  # of its table
     rounds: int = ROUNDS
-    key_cases: Sequence[str] = ()  # those by which RESULTS.md compares its two machines
 
 
-# As many requests as take about a second without latency on the first machine of RESULTS.md.
-ASYNC = replace(runs.ASYNC, requests=7_000)
-THREADS = replace(runs.THREADS, requests=1_400)
-BLOCKING = replace(runs.BLOCKING, requests=1_400)
+# The three scripts, with as many requests as take about a second if the server answers immediately.
+ASYNC = Case("async (aiohttp)", "test_async.py", "async", "aiohttp", 7_000, 32)
+THREADS = Case("threads (requests)", "test_thread.py", "threads", "requests", 1_400, 32)
+BLOCKING = Case("blocking (requests)", "test_blocking.py", "blocking", "requests", 1_400)
 SCRIPTS = (ASYNC, THREADS, BLOCKING)
 
+
+def with_library(script: Case, library: str, replacement: str, requests: int) -> Case:
+    """Return a script with another library."""
+    return replace(
+        script,
+        name=f"{script.method} ({library})",
+        library=library,
+        replacement=f"libraries.{replacement}",
+        requests=requests,
+    )
+
+
 PYREQWEST = (
-    Case("async (pyreqwest)", "async_pyreqwest", "async", "pyreqwest", 7_000, 32),
-    Case("threads (pyreqwest)", "thread_pyreqwest", "threads", "pyreqwest", 6_000, 32),
-    Case("blocking (pyreqwest)", "blocking_pyreqwest", "blocking", "pyreqwest", 3_500),
+    with_library(ASYNC, "pyreqwest", "pyreqwest_async", 7_000),
+    with_library(THREADS, "pyreqwest", "pyreqwest_blocking", 6_000),
+    with_library(BLOCKING, "pyreqwest", "pyreqwest_blocking", 3_000),
 )
 ASYNC_PYREQWEST, THREADS_PYREQWEST, BLOCKING_PYREQWEST = PYREQWEST
 
@@ -53,59 +63,30 @@ def at(
     )
 
 
-def headline_cases() -> Iterator[Case]:
-    """Yield the scripts against the server as people start it, without its log, and at 20 ms."""
-    for script in SCRIPTS:
-        case = at(script, label="access log", base=f"{BLOCKING.name}, access log")
-        yield replace(case, server=ServerSettings(access_log=True))
-    for script in SCRIPTS:
-        yield at(script, label="no access log", base=f"{BLOCKING.name}, no access log")
-    for script in SCRIPTS:
-        yield at(script, label="20 ms", base=f"{BLOCKING.name}, 20 ms", latency_ms=20)
-
-
-def method_cases() -> Iterator[Case]:
-    """Yield one library, pyreqwest, in all three methods, without latency and with it."""
-    for latency_ms in (0, 20):
-        for case in PYREQWEST:
-            label = f"{latency_ms} ms"
-            base = f"{BLOCKING_PYREQWEST.name}, {label}"
+def at_latencies(cases: Sequence[Case], latencies_ms: Sequence[int]) -> Iterator[Case]:
+    """Yield cases at each latency of the server; the last of them is the base."""
+    for latency_ms in latencies_ms:
+        label = f"{latency_ms} ms"
+        for case in cases:
+            base = f"{cases[-1].name}, {label}"
             yield at(case, label=label, base=base, latency_ms=latency_ms)
 
 
 def library_cases() -> Iterator[Case]:
-    """Yield each library in each method that it has."""
-    sizes = {
-        "requests": {"threads": 1_400, "blocking": 1_400},
-        "aiohttp": {"async": 7_000},
-        "pyreqwest": {"async": 7_000, "threads": 6_000, "blocking": 3_000},
-        "httpx2": {"async": 2_000, "threads": 2_000, "blocking": 2_000},
-        "pycurl": {"threads": 6_000, "blocking": 3_000},
-        "urllib3": {"threads": 2_000, "blocking": 2_000},
-    }
-    scripts = {(script.method, script.library): script.client for script in SCRIPTS}
-    prefixes = {"async": "async", "threads": "thread", "blocking": "blocking"}
-    for library, methods in sizes.items():
-        for method, requests in methods.items():
-            variant = f"{prefixes[method]}_{library}"
-            yield Case(
-                f"{method} ({library})",
-                scripts.get((method, library), variant),
-                method,
-                library,
-                requests,
-                None if method == "blocking" else 32,
-                base="async (aiohttp)" if library == "aiohttp" else f"blocking ({library})",
-            )
-
-
-def latency_cases() -> Iterator[Case]:
-    """Yield the scripts, and threads with pyreqwest, at each latency of the server."""
-    for latency_ms in (0, 1, 3, 10, 30, 100):
-        for case in (ASYNC, THREADS_PYREQWEST, THREADS, BLOCKING):
-            label = f"{latency_ms} ms"
-            base = f"{BLOCKING.name}, {label}"
-            yield at(case, label=label, base=base, latency_ms=latency_ms)
+    """Yield each library in each method that it has, compared with its own blocking form."""
+    cases = [
+        *SCRIPTS,
+        *PYREQWEST,
+        with_library(ASYNC, "httpx2", "httpx2_async", 1_400),
+        with_library(THREADS, "httpx2", "httpx2_blocking", 1_400),
+        with_library(BLOCKING, "httpx2", "httpx2_blocking", 1_400),
+        with_library(THREADS, "pycurl", "pycurl", 6_000),
+        with_library(BLOCKING, "pycurl", "pycurl", 3_000),
+        with_library(THREADS, "urllib3", "urllib3", 2_000),
+        with_library(BLOCKING, "urllib3", "urllib3", 2_000),
+    ]
+    for case in cases:
+        yield replace(case, base=case.name if case is ASYNC else f"blocking ({case.library})")
 
 
 def concurrency_cases() -> Iterator[Case]:
@@ -122,24 +103,24 @@ def concurrency_cases() -> Iterator[Case]:
                 )
 
 
-# How an endpoint waits, its app, and about how many requests/s it answers at most with 20 ms.
+# How an endpoint waits, its path, and about how many requests/s it answers at most with 20 ms.
 ENDPOINTS = (
-    ("async def, await", "server_await:app", 5_000),
-    ("def, time.sleep", "server_def:app", 2_000),
-    ("async def, time.sleep", "server_blocked:app", 48),
+    ("async def, await", "/await", 5_000),
+    ("def, time.sleep", "/def", 2_000),
+    ("async def, time.sleep", "/blocked", 48),
 )
 
 
 def endpoint_cases() -> Iterator[Case]:
     """Yield FastAPI's three ways to write an endpoint, without a wait and with one."""
+    server = ServerSettings(app="endpoints:app")
     for latency_ms in (0, 20):
-        for name, app, most_with_wait in ENDPOINTS:
+        for name, path, most_with_wait in ENDPOINTS:
             for concurrency in (1, 8, 32, 128):
                 label = f"{latency_ms} ms, {concurrency} in flight"
-                most = most_with_wait if latency_ms else 5_000
-                server = ServerSettings(app=app)
+                requests = most_with_wait if latency_ms else 5_000
                 yield at(
-                    replace(ASYNC, name=name, requests=most, server=server),
+                    replace(ASYNC, name=name, path=path, requests=requests, server=server),
                     label=label,
                     base=f"async def, await, {label}",
                     latency_ms=latency_ms,
@@ -147,28 +128,40 @@ def endpoint_cases() -> Iterator[Case]:
                 )
 
 
+# Other ways to write each script: what it is called, and what takes the place of its functions.
+FORMS: Mapping[Case, Mapping[str, str]] = {
+    ASYNC: {
+        "a task for each request": "forms.task_each",
+        "a task for each request, Semaphore": "forms.semaphore",
+        "uvloop": "forms.on_uvloop",
+    },
+    THREADS: {
+        "prepared once": "libraries.requests_prepared",
+        "with the environment": "libraries.requests_environment",
+        "one shared Session": "forms.shared_session",
+    },
+    BLOCKING: {
+        "prepared once": "libraries.requests_prepared",
+        "with the environment": "libraries.requests_environment",
+        "requests.get": "libraries.requests_get",
+    },
+}
+
+
 def form_cases() -> Iterator[Case]:
     """Yield each script and other ways to write it."""
-    forms = {
-        ASYNC: {
-            "a task for each request": "async_gather",
-            "a task for each request, Semaphore": "async_semaphore",
-            "uvloop": "async_uvloop",
-        },
-        THREADS: {"prepared once": "thread_prepared", "one shared Session": "thread_shared"},
-        BLOCKING: {
-            "prepared once": "blocking_prepared",
-            "with the environment": "blocking_session_get",
-            "requests.get": "blocking_get",
-        },
-    }
-    for script, variants in forms.items():
+    for script, forms in FORMS.items():
         name = f"{script.method}: the script"
         yield replace(script, name=name, base=name)
-        for form, client in variants.items():
-            library = "uvloop" if client == "async_uvloop" else script.library
-            variant = replace(script, name=f"{script.method}: {form}", client=client, base=name)
-            yield replace(variant, library=library)
+        for form, replacement in forms.items():
+            library = "uvloop" if form == "uvloop" else script.library
+            yield replace(
+                script,
+                name=f"{script.method}: {form}",
+                library=library,
+                replacement=replacement,
+                base=name,
+            )
 
 
 def few_cases() -> Iterator[Case]:
@@ -187,165 +180,143 @@ def few_cases() -> Iterator[Case]:
                 )
 
 
+def server_cases() -> Iterator[Case]:
+    """Yield the async script against the server as it can be started."""
+    for name, settings in (
+        ("no access log, 1 worker", ServerSettings()),
+        ("access log, 1 worker", ServerSettings(access_log=True)),
+        ("no access log, 2 workers", ServerSettings(workers=2)),
+    ):
+        yield replace(ASYNC, name=name, base="no access log, 1 worker", server=settings)
+
+
 def timeline_cases() -> Iterator[Case]:
     """Yield the scripts with few requests in flight, each request noted."""
-    for latency_ms in (20, 0):
-        for script in SCRIPTS:
-            label = f"{latency_ms} ms"
-            base = f"{BLOCKING.name}, {label}"
-            case = at(script, label=label, base=base, latency_ms=latency_ms, concurrency=8)
-            yield replace(case, requests=96, record_spans=True)
+    for script in SCRIPTS:
+        base = f"{BLOCKING.name}, 20 ms"
+        case = at(script, label="20 ms", base=base, latency_ms=20, concurrency=8)
+        yield replace(case, requests=96, record_spans=True)
 
 
-def growth_cases() -> Iterator[Case]:
-    """Yield each script with few and with many requests."""
-    sizes = {ASYNC: (10_000, 200_000), THREADS: (1_000, 10_000), BLOCKING: (1_000, 10_000)}
-    for script, numbers in sizes.items():
-        for number in numbers:
-            yield replace(script, name=f"{script.name}, {number:,} requests", requests=number)
+GIL, NO_GIL = "python3.13", "python3.13t"
+PROCESSES = "benchmarks/forms/processes.py"
+
+
+def core_cases() -> Iterator[Case]:
+    """Yield what could help a client that keeps its core busy: no GIL, and two processes."""
+    for python, label in ((GIL, "GIL"), (NO_GIL, "no GIL")):
+        yield replace(BLOCKING, name=f"blocking (requests), {label}", python=python)
+        for concurrency in (4, 32):
+            name = f"threads (requests), {concurrency} in flight, {label}"
+            yield replace(THREADS, name=name, concurrency=concurrency, python=python)
+    for script, name in (
+        (BLOCKING, "2 processes, blocking (requests), GIL"),
+        (THREADS, "2 processes, threads (requests), 32 in flight, GIL"),
+    ):
+        module = script.script.removesuffix(".py")
+        yield replace(
+            script,
+            name=name,
+            script=PROCESSES,
+            settings={"SCRIPT": module, "PROCESSES": 2},
+            requests=2_000,
+            concurrency=script.concurrency or 2,
+            python=GIL,
+        )
+    yield replace(ASYNC, name="async (aiohttp), 32 in flight, GIL", python=GIL)
+    yield replace(
+        ASYNC,
+        name="2 processes, async (aiohttp), 32 in flight, GIL",
+        script=PROCESSES,
+        settings={"SCRIPT": "test_async", "PROCESSES": 2},
+        python=GIL,
+    )
 
 
 CLAIMS = [
     Claim(
         "headline",
-        "How much faster async and threads are than blocking depends on how long the server "
-        "takes to answer.",
-        [*headline_cases()],
-        [
-            ["requests", "elapsed, s", "requests/s", "times as fast", "p50, ms"],
-            [
-                "client CPU, µs a request",
-                "server CPU, µs a request",
-                "client idle, µs a request",
-                "factor of less work",
-                "factor of idle time filled",
-            ],
-        ],
-        key_cases=[
-            "async (aiohttp), access log",
-            "threads (requests), access log",
-            "async (aiohttp), no access log",
-            "threads (requests), no access log",
-            "async (aiohttp), 20 ms",
-            "threads (requests), 20 ms",
-        ],
+        "If the server takes 100 ms, async and threads are as fast as each other, and about as "
+        "many times as fast as blocking as they have requests in flight. If it answers "
+        "immediately, only async with aiohttp is faster.",
+        [*at_latencies(SCRIPTS, (0, 100))],
+        ["requests", "requests/s", "times as fast", "client CPU", "server CPU"],
     ),
     Claim(
         "method",
         "With one library for all three methods, threads are as fast as async if the server "
-        "waits, and 0.8 to 0.9 times as fast if it doesn't.",
-        [*method_cases()],
-        [["requests/s", "times as fast", "client CPU, µs a request", "in flight"]],
-        key_cases=[
-            "async (pyreqwest), 0 ms",
-            "threads (pyreqwest), 0 ms",
-            "async (pyreqwest), 20 ms",
-            "threads (pyreqwest), 20 ms",
-        ],
+        "waits, and nearly as fast if it doesn't.",
+        [*at_latencies(PYREQWEST, (0, 20))],
+        ["requests/s", "times as fast", "client CPU, us per request", "in flight"],
     ),
     Claim(
         "library",
-        "With no latency, the library decides more than the method.",
+        "If the server answers immediately, the library decides more than the method.",
         [*library_cases()],
-        [["requests/s", "times as fast", "client CPU, µs a request", "server CPU, µs a request"]],
-        key_cases=["threads (pycurl)", "threads (urllib3)", "threads (httpx2)", "async (httpx2)"],
+        ["requests/s", "times as fast", "client CPU, us per request", "server CPU, us per request"],
     ),
     Claim(
         "latency",
-        "The gain rises with the time that the server takes to answer, up to about the number of "
-        "requests in flight.",
-        [*latency_cases()],
-        [["requests", "requests/s", "times as fast", "in flight"]],
+        "The gain rises with the time that the server takes, up to about the number of requests "
+        "in flight.",
+        [*at_latencies((ASYNC, THREADS_PYREQWEST, THREADS, BLOCKING), (0, 1, 3, 10, 30, 100))],
+        ["requests", "requests/s", "times as fast", "in flight"],
     ),
     Claim(
         "concurrency",
-        "More requests in flight help until client or server is busy; beyond that, they cost throughput.",
+        "More requests in flight help until client or server is busy; beyond that, they cost "
+        "throughput.",
         [*concurrency_cases()],
-        [["requests", "requests/s", "times as fast", "p50, ms", "in flight"]],
+        ["requests", "requests/s", "times as fast", "p50, ms", "in flight"],
         rounds=7,
     ),
     Claim(
         "endpoint",
         "In FastAPI, an `async def` endpoint that blocks serves one request after another.",
         [*endpoint_cases()],
-        [["requests/s", "times as fast", "p50, ms", "in flight", "server CPU"]],
+        ["requests/s", "times as fast", "p50, ms", "in flight", "server CPU"],
         rounds=7,
-        key_cases=[
-            "def, time.sleep, 0 ms, 32 in flight",
-            "def, time.sleep, 20 ms, 32 in flight",
-            "def, time.sleep, 20 ms, 128 in flight",
-            "async def, time.sleep, 20 ms, 32 in flight",
-        ],
     ),
     Claim(
         "forms",
         "Each script is faster than the usual tutorial form of its method.",
         [*form_cases()],
-        [["requests/s", "times as fast", "client CPU, µs a request", "peak memory, MiB"]],
-        key_cases=[
-            "async: a task for each request",
-            "threads: one shared Session",
-            "blocking: with the environment",
-        ],
+        ["requests/s", "times as fast", "client CPU, us per request", "peak memory, MiB"],
     ),
     Claim(
         "few",
         "A script gains nothing from async or threads up to 100 requests to a server that answers "
-        "immediately; with 100 ms of latency, ten requests are enough to gain.",
+        "immediately; if it takes 100 ms, ten requests are enough to gain.",
         [*few_cases()],
-        [["start to exit, s", "times as fast, start to exit", "elapsed, s", "times as fast"]],
+        ["start to exit, s", "times as fast, start to exit", "elapsed, s", "times as fast"],
         rounds=7,
     ),
     Claim(
         "server",
         "The server is half of the result: its access log costs throughput, and on two cores a "
         "second worker does, too.",
+        [*server_cases()],
         [
-            replace(ASYNC, name=name, base="no access log, 1 worker", server=settings)
-            for name, settings in (
-                ("no access log, 1 worker", ServerSettings()),
-                ("access log, 1 worker", ServerSettings(access_log=True)),
-                ("no access log, 2 workers", ServerSettings(workers=2)),
-            )
+            "requests/s",
+            "times as fast",
+            "client CPU",
+            "server CPU",
+            "client CPU, us per request",
+            "server CPU, us per request",
         ],
-        [
-            [
-                "requests/s",
-                "times as fast",
-                "client CPU",
-                "server CPU",
-                "client CPU, µs a request",
-                "server CPU, µs a request",
-            ]
-        ],
-        key_cases=["access log, 1 worker", "no access log, 2 workers"],
-    ),
-    # hey sends a multiple of the requests in flight.
-    Claim(
-        "peers",
-        "On this server, the async script keeps up with hey, wrk and autocannon.",
-        [
-            replace(ASYNC, name="test_async.py", requests=9_600, base="test_async.py"),
-            *(
-                Case(tool, tool, "", "", 9_600, 32, base="test_async.py")
-                for tool in ("hey", "wrk", "oha", "autocannon")
-            ),
-        ],
-        [["requests/s", "times as fast", "server CPU, µs a request"]],
-        key_cases=["hey", "wrk", "autocannon"],
     ),
     Claim(
-        "growth",
-        "Memory hardly grows with the number of requests.",
-        [*growth_cases()],
-        [["peak memory, MiB", "elapsed, s"]],
-        rounds=3,
+        "cores",
+        "Without the GIL, threads with requests gain even if the server answers immediately, and "
+        "so do two processes.",
+        [replace(case, base="blocking (requests), GIL") for case in core_cases()],
+        ["requests/s", "times as fast", "client CPU", "server CPU", "peak memory, MiB"],
     ),
     Claim(
         "timeline",
         "Blocking has one request in flight; threads and async have up to CONCURRENCY.",
         [*timeline_cases()],
-        [["elapsed, s", "requests/s", "p50, ms", "in flight"]],
+        ["elapsed, s", "requests/s", "p50, ms", "in flight"],
         rounds=3,
     ),
 ]

@@ -1,27 +1,30 @@
-"""Be a server, a client or a load generator, in a process that its parent started.
+"""The child process: run a server or a client, and end with the parent.
 
 `python -m harness.child server SETTINGS` runs uvicorn. `python -m harness.child client SETTINGS`
-runs a script or variant, and prints what it counted as one line of JSON.
-`python -m harness.child command PROGRAM …` runs a program. SETTINGS is JSON.
+runs a script, and prints what it counted as one line of JSON. SETTINGS is JSON.
+
+The client may run on another Python, in which only the packages of the script are installed.
 """
 
-import importlib
+import asyncio
 import inspect
 import json
+import math
+import multiprocessing
 import os
 import re
 import signal
-import subprocess
 import sys
+import sysconfig
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from . import BENCHMARKS
-
-ROOT = BENCHMARKS.parent
-VARIANTS = BENCHMARKS / "variants"
+from . import BENCHMARKS, PROJECT
+from .scripts import load_script, replace_functions
 
 
 def watch_parent() -> None:
@@ -36,7 +39,7 @@ def serve(settings: dict[str, Any]) -> None:
     """Run the server on a free port of this machine, as `uvicorn` on the command line does."""
     import uvicorn
 
-    sys.path[:0] = [str(ROOT), str(VARIANTS)]  # the server's workers get this path, too
+    sys.path[:0] = [str(PROJECT), str(BENCHMARKS)]  # the server's workers get this path, too
     uvicorn.run(
         settings["app"],
         host="127.0.0.1",
@@ -46,91 +49,93 @@ def serve(settings: dict[str, Any]) -> None:
     )
 
 
-class SpanRecorder:
-    """Passes each answer on to a tally, and notes when its request started and ended."""
-
-    def __init__(self, tally: Any) -> None:
-        """Record for this tally."""
-        self.tally = tally
-        self.spans: list[list[float]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        """Delegate everything else to the tally."""
-        return getattr(self.tally, name)
-
-    def add(self, failure: str, latency: float) -> None:
-        """Count one answer; its request has just ended."""
-        end = time.perf_counter() - self.tally.start
-        self.spans.append([round(end - latency, 5), round(end, 5)])
-        self.tally.add(failure, latency)
+def load(settings: dict[str, Any]) -> ModuleType:
+    """Return a script with these settings and functions in place of its own."""
+    script = load_script(PROJECT / settings["script"])
+    if settings["replacement"]:
+        replace_functions(script, settings["replacement"])
+    for name, value in settings["settings"].items():
+        setattr(script, name, value)
+    script.urls = range(1, settings["requests"] + 1)  # type: ignore[attr-defined]
+    return script
 
 
-def run_client(settings: dict[str, Any]) -> dict[str, Any]:
-    """Run a script or variant with these settings; return the measured fields of a Run."""
-    sys.path[:0] = [str(ROOT), str(VARIANTS)]
-    client = importlib.import_module(settings["client"])
-    script: Any = getattr(client, "script", client)  # a variant names the script that it varies
-    script.BASE_URL = settings["url"]
-    script.TIMEOUT = settings["timeout_s"]
-    script.urls = range(1, settings["requests"] + 1)
-    if settings["concurrency"] is not None:
-        script.CONCURRENCY = settings["concurrency"]
+def run_client(script: ModuleType, *, record_spans: bool) -> dict[str, Any]:
+    """Run a script; return the measured fields of a Run."""
+    spans: list[list[float]] = []
 
-    tally = script.Tally()
-    recorder = SpanRecorder(tally)
-    counter = recorder if settings["record_spans"] else tally
-    if inspect.iscoroutinefunction(client.fetch_all):
-        import asyncio  # not at the top: its import would count in the start of the other scripts
+    class RecordingTally(script.Tally):  # type: ignore[misc, name-defined]
+        """A tally that notes when each request started and ended."""
 
-        asyncio.run(client.fetch_all(counter))
+        def add(self, failure: str | None, latency: float) -> None:
+            """Count one answer; its request has just ended."""
+            end = time.perf_counter() - self.start
+            spans.append([round(end - latency, 5), round(end, 5)])
+            super().add(failure, latency)
+
+    tally = RecordingTally() if record_spans else script.Tally()
+    if inspect.iscoroutinefunction(script.fetch_all):
+        asyncio.run(script.fetch_all(tally))
     else:
-        client.fetch_all(counter)
-    tally.stop_clock()
-    tally.bar.leave = False  # the parent prints a line of its own
-    tally.bar.close()
+        script.fetch_all(tally)
+    # By the tally's clock, which a script with several processes starts when they are ready.
+    elapsed = time.perf_counter() - tally.start
+    cpu = time.process_time() - tally.cpu_start
 
-    def percentile_ms(percent: int) -> float | None:
-        return script.percentile(tally.latencies, percent) if tally.ok else None
-
-    sum_of_latencies = sum(latency * count for latency, count in tally.latencies.items()) / 100_000
+    ordered = sorted(tally.latencies)
     return {
-        "ok": tally.ok,
+        "ok": len(ordered),
         "failures": dict(tally.failures),
-        "elapsed_s": round(tally.elapsed, 5),
-        "client_cpu_s": round(tally.cpu, 5),
-        "p50_ms": percentile_ms(50),
-        "p99_ms": percentile_ms(99),
-        "max_ms": percentile_ms(100),
-        "in_flight": round(sum_of_latencies / tally.elapsed, 2),
+        "elapsed_s": elapsed,
+        "client_cpu_s": cpu,
+        "p50_ms": percentile_ms(ordered, 50),
+        "p99_ms": percentile_ms(ordered, 99),
+        "max_ms": percentile_ms(ordered, 100),
+        "in_flight": sum(ordered) / elapsed,
         "peak_mib": peak_memory(),
-        "spans_s": recorder.spans,
+        "python": sys.version.partition(" ")[0],
+        "gil": not sysconfig.get_config_var("Py_GIL_DISABLED"),
+        "spans_s": spans,
     }
 
 
-def peak_memory(status: Path = Path("/proc/self/status")) -> float | None:
-    """Return the peak memory of this process in MiB, or None where the system doesn't tell it."""
-    # Not getrusage: on Linux, a new process starts with the peak of the one that started it.
-    if status.exists():
-        match = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))
-        return round(int(match[1]) / 1024, 1) if match else None
+def percentile_ms(ordered: Sequence[float], percent: int) -> float | None:
+    """Return the latency in ms that this percentage do not exceed, by nearest rank."""
+    if not ordered:
+        return None
+    return 1_000 * ordered[math.ceil(len(ordered) * percent / 100) - 1]
+
+
+def peak_memory() -> float | None:
+    """Return the peak memory in MiB of this process and those that it started; None if unknown."""
+    if sys.platform == "linux":
+        family = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
+        return sum(linux_peak(Path(f"/proc/{pid}/status")) for pid in family)
     if sys.platform == "darwin":
         import resource
 
-        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 1)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return None
+
+
+def linux_peak(status: Path) -> float:
+    """Return the peak memory of a process in MiB; not a number if it ends just now."""
+    # Not getrusage: on Linux, a new process starts with the peak of the one that started it.
+    match = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))
+    return int(match[1]) / 1024 if match else math.nan
 
 
 def main() -> None:
     """Run the role that the arguments name."""
-    role, *arguments = sys.argv[1:]
+    role, settings_text = sys.argv[1:]
+    settings = json.loads(settings_text)
     if role == "server":
-        serve(json.loads(arguments[0]))
-    elif role == "client":
-        print(json.dumps(run_client(json.loads(arguments[0]))))
+        serve(settings)
     else:
-        sys.exit(subprocess.run(arguments, stdin=subprocess.DEVNULL, check=False).returncode)
+        script = load(settings)
+        print(json.dumps(run_client(script, record_spans=settings["record_spans"])))
 
 
-if __name__ == "__main__":  # uvicorn's workers import this module again: only the first one watches
+if __name__ == "__main__":  # a process that the child starts imports this module again
     threading.Thread(target=watch_parent, daemon=True).start()
     main()

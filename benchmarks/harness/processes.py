@@ -28,7 +28,10 @@ class Stopped(BaseException):
 
 
 def stop_on_signals() -> None:
-    """Raise Stopped on the first signal to stop, and ignore the following ones."""
+    """Raise Stopped on the first signal to stop, and ignore the following ones.
+
+    A signal that this process inherited as ignored, as nohup makes it, stays ignored.
+    """
     stopping = False
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
@@ -38,8 +41,9 @@ def stop_on_signals() -> None:
             raise Stopped(signal_number)
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):  # Windows has no SIGHUP
-            signal.signal(getattr(signal, name), stop)
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)
 
 
 @contextmanager
@@ -47,15 +51,14 @@ def start_child(
     arguments: Sequence[str],
     *,
     stdout: IO[bytes] | int,
-    stderr: IO[bytes] | None,
+    stderr: IO[bytes],
+    python: str = sys.executable,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run child.py with some arguments in a process group of its own; end the group on leaving.
-
-    A stderr of None is the parent's.
-    """
+    """Run child.py with some arguments in a process group of its own; end the group on leaving."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness.child", *arguments],
+        # -E: PYTHONASYNCIODEBUG and the like would slow down what is measured.
+        [python, "-E", "-m", "harness.child", *arguments],
         cwd=BENCHMARKS,
         env=environment,
         stdin=subprocess.PIPE,

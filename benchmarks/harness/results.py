@@ -1,4 +1,4 @@
-"""Read and write the results of a study: one JSON file, a line a run."""
+"""Read and write the results of a study as JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,26 +20,23 @@ class Result:
     runs: Sequence[Run]
 
 
-def save(result: Result, summary: Mapping[str, Any], path: Path) -> None:
-    """Write a result and its summary; the summary is for readers, and `load` does not read it."""
-    cases = [asdict(case) for case in result.cases]
-    sections = {
-        "settings": {"claim": result.claim, "rounds": result.rounds, "cases": cases},
-        "environment": result.environment,
-        "summary": summary,
-    }
-    lines = [f' "{name}": {json.dumps(content, indent=2)},' for name, content in sections.items()]
-    runs = ",\n".join(f"  {json.dumps(asdict(run))}" for run in result.runs)
-    text = "\n".join(["{", *lines, f' "runs": [\n{runs}\n ]', "}"])
-    path.write_text(f"{text}\n", encoding="utf-8")
+def save(result: Result, path: Path) -> None:
+    """Write a result."""
+    write_whole(path, json.dumps(asdict(result), indent=1) + "\n")
 
 
 def load(path: Path) -> Result:
     """Read a result."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    settings = content["settings"]
-    cases = [
-        Case(**{**case, "server": ServerSettings(**case["server"])}) for case in settings["cases"]
+    content["cases"] = [
+        Case(**{**case, "server": ServerSettings(**case["server"])}) for case in content["cases"]
     ]
-    runs = [Run(**run) for run in content["runs"]]
-    return Result(settings["claim"], settings["rounds"], content["environment"], cases, runs)
+    content["runs"] = [Run(**run) for run in content["runs"]]
+    return Result(**content)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file; if that fails, what was in the file stays."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)

@@ -1,5 +1,7 @@
 """Define what is measured (Case) and what one measurement gives (Run)."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -7,10 +9,10 @@ from dataclasses import dataclass, field
 class ServerSettings:
     """How to start the server."""
 
-    app: str = "main:app"  # as uvicorn takes it: a module of the project or of variants/
+    app: str = "main:app"  # as uvicorn takes it: main.py or benchmarks/endpoints.py
     latency_ms: int = 0  # how long each answer waits
     workers: int = 1  # server processes
-    access_log: bool = False  # a line for each request, on a terminal
+    access_log: bool = False  # a line for each request, written to a file
 
 
 @dataclass(frozen=True)
@@ -18,20 +20,20 @@ class Case:
     """One of the things that are measured in turn."""
 
     name: str  # as it stands in a table
-    client: str  # the module of a script or variant, or the name of a load generator
+    script: str  # its path, from the project's folder
     method: str  # async, threads or blocking
     library: str
     requests: int
     concurrency: int | None = None  # requests in flight; None for one after another
-    server: ServerSettings = field(default_factory=ServerSettings)
+    replacement: str = ""  # a module of libraries/ or forms/, in place of the script's functions
+    settings: Mapping[str, object] = field(
+        default_factory=dict, hash=False
+    )  # further settings of the script
+    python: str = ""  # a Python on PATH that runs the client; by default, the one that runs this
+    path: str = ""  # of the endpoint, before /items
+    server: ServerSettings = ServerSettings()
     base: str = ""  # the name of the case that this one is compared with
     record_spans: bool = False  # note when each request started and ended
-
-
-# The three scripts, as they stand.
-ASYNC = Case("async (aiohttp)", "test_async", "async", "aiohttp", 24_999, 32)
-THREADS = Case("threads (requests)", "test_thread", "threads", "requests", 24_999, 32)
-BLOCKING = Case("blocking (requests)", "test_blocking", "blocking", "requests", 24_999)
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,49 @@ class Run:
     round: int  # counted from 1
     requests: int
     ok: int
-    failures: dict[str, int]  # how many requests failed in which way
+    failures: Mapping[str, int]  # how many requests failed in which way
     elapsed_s: float  # from the start of the first request to the end of the last
     process_s: float  # from the start of the client's process to its end
-    client_cpu_s: float | None = None  # within elapsed_s
-    server_cpu_s: float | None = None  # within process_s, with all workers
-    p50_ms: float | None = None  # latency of the ok answers; so are the next two
-    p99_ms: float | None = None
-    max_ms: float | None = None
-    in_flight: float | None = None  # on average: the sum of these latencies over elapsed_s
-    peak_mib: float | None = None  # memory of the client's process
+    client_cpu_s: float  # within elapsed_s
+    server_cpu_s: float | None  # within process_s, with all workers
+    p50_ms: float | None  # latency of the ok answers; so are the next two
+    p99_ms: float | None
+    max_ms: float | None
+    in_flight: float  # on average: the sum of these latencies over elapsed_s
+    peak_mib: float | None  # memory of the client's processes
+    python: str  # version of the client's Python
+    gil: bool  # whether that Python had the GIL
     spans_s: list[list[float]] = field(default_factory=list)  # [start, end] of each request
+
+    @property
+    def requests_per_s(self) -> float:
+        """Throughput: ok answers per second."""
+        return self.ok / self.elapsed_s
+
+    @property
+    def processes_per_s(self) -> float:
+        """How many times per second the client's whole process could run."""
+        return 1 / self.process_s
+
+    @property
+    def client_cpu(self) -> float:
+        """Processor time of the client over the elapsed time: 1 is one full core."""
+        return self.client_cpu_s / self.elapsed_s
+
+    @property
+    def server_cpu(self) -> float:
+        """Processor time of the server over the elapsed time; not a number if unknown."""
+        return math.nan if self.server_cpu_s is None else self.server_cpu_s / self.elapsed_s
+
+    @property
+    def client_us(self) -> float:
+        """Processor time of the client per request, in microseconds."""
+        return 1e6 * self.client_cpu_s / self.requests
+
+    @property
+    def server_us(self) -> float:
+        """Processor time of the server per request, in microseconds; not a number if unknown."""
+        return math.nan if self.server_cpu_s is None else 1e6 * self.server_cpu_s / self.requests
 
 
 class MeasurementError(Exception):

@@ -5,12 +5,11 @@ import os
 import re
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from typing import IO
+from pathlib import Path
 
 import psutil
 import requests
@@ -40,13 +39,19 @@ class Server:
             return None
         return sum(times.user + times.system for times in used)
 
+    def check_alive(self) -> None:
+        """Raise MeasurementError if the server has ended; its workers may still answer."""
+        if self.process and self.process.poll() is not None:
+            raise MeasurementError(f"The server ended with exit code {self.process.returncode}.")
 
-def is_up(url: str, timeout: float = START_TIMEOUT) -> bool:
-    """Say whether a server answers at this address within so many seconds."""
+
+def answers(url: str, timeout: float) -> bool:
+    """Return whether a server answers at this address within so many seconds."""
     with requests.Session() as session:
         session.trust_env = False
         try:
-            session.get(url, timeout=timeout, allow_redirects=False)
+            # The head of the answer is enough: the body may never end.
+            session.get(url, timeout=timeout, allow_redirects=False, stream=True)
         except (requests.RequestException, ValueError):  # ValueError: a malformed header
             return False
         return True
@@ -66,57 +71,29 @@ def start_servers(cases: Sequence[Case]) -> Iterator[dict[ServerSettings, Server
 def start_server(settings: ServerSettings) -> Iterator[Server]:
     """Run a server as long as the `with` block lasts; raise MeasurementError if it doesn't start."""
     environment = os.environ | {"LATENCY_MS": str(settings.latency_ms)}
-    arguments = ["server", json.dumps(asdict(settings))]
-    with (
-        tempfile.TemporaryFile() as log,
-        open_access_log(settings) as access_log,
-        start_child(arguments, stdout=access_log, stderr=log, environment=environment) as process,
-    ):
-        yield Server(wait_until_up(process, log), process)
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        with (
+            log.open("wb") as log_file,
+            (Path(folder) / "access log").open("wb") as access_log,
+            start_child(
+                ["server", json.dumps(asdict(settings))],
+                stdout=access_log,
+                stderr=log_file,
+                environment=environment,
+            ) as process,
+        ):
+            yield Server(wait_until_up(process, log), process)
 
 
-def wait_until_up(process: subprocess.Popen[bytes], log: IO[bytes]) -> str:
+def wait_until_up(process: subprocess.Popen[bytes], log: Path) -> str:
     """Return the address of a server that was just started, as soon as it answers there."""
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
-        # \S* stands for the colours that uvicorn writes when its output is a terminal.
-        address = re.search(r"running on \S*(http://[\d.:]+)", read_log(log))
-        if address and is_up(address[1], timeout=deadline - time.monotonic()):
+        # The log is opened anew each time. Through the file that the server writes to, reading
+        # would move the position at which it writes.
+        address = re.search(r"running on (http://[\d.:]+\d)", log.read_text(errors="replace"))
+        if address and answers(address[1], timeout=deadline - time.monotonic()):
             return address[1]
         time.sleep(0.02)
-    raise MeasurementError(f"The server did not start. {read_log(log).strip()}".strip())
-
-
-def read_log(log: IO[bytes]) -> str:
-    """Return what a child has written so far; it goes on where reading stops, at the end."""
-    log.seek(0)
-    return log.read().decode(errors="replace")
-
-
-@contextmanager
-def open_access_log(settings: ServerSettings) -> Iterator[int]:
-    """Give a file descriptor for the access log: a terminal, as people see it, or a file.
-
-    What is written to the terminal is read and thrown away. Without an access log,
-    and on Windows, which has no pseudo-terminals, it is a temporary file.
-    """
-    if settings.access_log and hasattr(os, "openpty"):
-        reader, terminal = os.openpty()
-        threading.Thread(target=discard, args=[reader], daemon=True).start()
-        try:
-            yield terminal
-        finally:
-            os.close(terminal)
-    else:
-        with tempfile.TemporaryFile() as file:
-            yield file.fileno()
-
-
-def discard(reader: int) -> None:
-    """Read from a pseudo-terminal until all programs that write to it have ended."""
-    with open(reader, "rb", buffering=0) as terminal:
-        try:
-            while terminal.read(65_536):
-                pass
-        except OSError:  # how Linux says that the last writer has closed it
-            pass
+    raise MeasurementError(f"The server did not start. {log.read_text(errors='replace')}".strip())
