@@ -146,7 +146,7 @@ def answer(settings: Settings, cases: Sequence[Case], runs: Sequence[Run]) -> st
     parts = []
     for case in cases[:-1]:
         times = times_as_fast(case, runs)
-        if times != figures.UNKNOWN:
+        if not math.isnan(times.median):
             parts.append(f"{script_name(case)} is {report.number(times.median)} times")
     server = server_name(settings, base.server)
     if not parts:
@@ -180,32 +180,40 @@ def text(comparison: Comparison) -> str:
     parts += conditions(comparison)
     parts += report.failures([case for cases in groups for case in cases], runs)
     parts += ["", *(answer(settings, cases, runs) for cases in groups)]
+    parts.append(
+        "The library, in brackets, counts as well as the method: README.md tells them apart."
+    )
     return "\n".join(parts)
 
 
 def json_text(comparison: Comparison) -> str:
     """Return every run, a summary, and what they depend on, as JSON."""
-    summary = []
-    runs = []
-    for case in (case for cases in comparison.groups for case in cases):
+    cases = {case.name: case for cases in comparison.groups for case in cases}
+
+    def client(case: Case) -> dict[str, Any]:
         latency_ms = None if comparison.settings.url else case.server.latency_ms
-        client = {"client": script_name(case), "latency_ms": latency_ms}
+        return {"client": script_name(case), "latency_ms": latency_ms}
+
+    summary = []
+    for case in cases.values():
         rate = figures.spread(comparison.runs, case.name, "requests_per_s")
         times = times_as_fast(case, comparison.runs)
+        known_times = None if math.isnan(times.median) else times._asdict()
         summary.append(
-            client | {"requests_per_s": rate._asdict(), "times_as_fast": times._asdict()}
+            client(case) | {"requests_per_s": rate._asdict(), "times_as_fast": known_times}
         )
-        for run in figures.runs_of(comparison.runs, case.name):
-            fields = asdict(run)
-            del fields["case"], fields["spans_s"]
-            runs.append(client | fields)
+    runs = []
+    for run in comparison.runs:
+        fields = asdict(run)
+        del fields["case"], fields["spans_s"]
+        runs.append(client(cases[run.case]) | fields)
     content = {
         "settings": asdict(comparison.settings),
         "environment": comparison.environment,
         "summary": summary,
         "runs": runs,
     }
-    return json.dumps(content, indent=1) + "\n"
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
 # -- The command --------------------------------------------------------------------------------
