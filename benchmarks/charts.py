@@ -123,11 +123,11 @@ def cores(result: Result, theme: Theme) -> Figure:
     for case in result.cases:
         ratios = figures.ratios(result.runs, case.name, case.base, "requests_per_s")
         times = figures.median_and_interval(ratios).median
-        name = case.name.replace(" (requests)", "").replace(", 32 in flight", "")
+        name = case.name.replace(" (requests)", "").replace(" in flight", "")
         bars.append((name, times, f"{times:.2f}", theme.methods[case.method]))
     draw_bars(axes, bars)
     axes.axvline(1, color=theme.text, linestyle=":", linewidth=1.5)
-    axes.set_xlabel("times as fast as blocking with the GIL, on two cores\nthat the server shares")
+    axes.set_xlabel("times as fast as blocking, GIL;\non two cores; the server takes one")
     return figure
 
 
@@ -220,11 +220,19 @@ def in_flight_line(
     axes.grid(axis="y")
 
 
-def end_label(axes: Axes, result: Result, case: Case, text: str, colour: str) -> None:
-    """Name a line at its last point."""
-    place = axes.get_xticks()[-1]
-    rate = median(case, result.runs)
-    axes.text(place, rate, f" {text}", color=colour, va="center", fontweight="bold")
+def end_label(
+    axes: Axes, result: Result, case: Case, text: str, colour: str, align: str = "center"
+) -> None:
+    """Name a line beside its last point."""
+    axes.annotate(
+        text,
+        (axes.get_xticks()[-1], median(case, result.runs)),
+        xytext=(10, 0),
+        textcoords="offset points",
+        color=colour,
+        va=align,
+        fontweight="bold",
+    )
 
 
 def concurrency(result: Result, theme: Theme) -> Figure:
@@ -233,8 +241,9 @@ def concurrency(result: Result, theme: Theme) -> Figure:
     for name, (colour, marker) in looks(theme).items():
         cases = [c for c in result.cases if client(c) == name and c.server.latency_ms == 20]
         in_flight_line(axes, result, cases, colour, marker)
-        end_label(axes, result, cases[-1], name.replace(" (", "\n ("), colour)
-    axes.set_xlim(-0.2, 6.7)
+        align = {"async (aiohttp)": "bottom", "threads (pyreqwest)": "top"}.get(name, "center")
+        end_label(axes, result, cases[-1], name.replace(" (", "\n("), colour, align)
+    axes.set_xlim(-0.2, 7)
     axes.set_ylim(0)
     return figure
 
@@ -243,15 +252,15 @@ def endpoint(result: Result, theme: Theme) -> Figure:
     """Draw the throughput of each way to write an endpoint that waits for 20 ms."""
     figure, axes = new_figure(3.9, "A blocking call in an async def endpoint stops all others")
     for path, text, colour, marker in (
-        ("/await", "async def,\n await", theme.methods["async"], "o"),
-        ("/def", "def,\n time.sleep", theme.methods["threads"], "^"),
-        ("/blocked", "async def,\n time.sleep", theme.methods["blocking"], "D"),
+        ("/await", "async def,\nawait", theme.methods["async"], "o"),
+        ("/def", "def,\ntime.sleep", theme.methods["threads"], "^"),
+        ("/blocked", "async def,\ntime.sleep", theme.methods["blocking"], "D"),
     ):
         cases = [c for c in result.cases if c.path == path and c.server.latency_ms == 20]
         in_flight_line(axes, result, cases, colour, marker)
         end_label(axes, result, cases[-1], text, colour)
-    axes.set_xlim(-0.2, 3.9)
-    axes.set_ylim(0)
+    axes.set_xlim(-0.2, 4.1)
+    axes.set_ylim(-300)
     return figure
 
 

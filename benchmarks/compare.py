@@ -162,11 +162,12 @@ def conditions(comparison: Comparison) -> list[str]:
     complete = max(run.round for run in comparison.runs)
     if complete < settings.rounds:
         rounds = f"{complete} of {rounds}"
-    in_flight = min(settings.concurrency, settings.requests or settings.concurrency)
+    most = min(settings.concurrency, settings.requests or settings.concurrency)
+    in_flight = f"{report.plural(most, 'request')} in flight"
     cores = report.plural(environment["cores"], "core")
     libraries = [f"{name} {version}" for name, version in environment["libraries"].items()]
     return [
-        f"Medians of {rounds}, {in_flight} requests in flight or one after another, {cores}",
+        f"Medians of {rounds}, {in_flight} or one after another, {cores}",
         ", ".join([f"Python {environment['python']}", *libraries]),
     ]
 

@@ -90,7 +90,10 @@ def obstacle(python: str, library: str) -> str:
         return f"{python} is not on PATH"
     command = [python, "-E", "-c", f"import {library}, requests, tqdm"]
     imports = subprocess.run(command, capture_output=True, text=True, check=False)
-    return imports.stderr.strip().rpartition("\n")[2] if imports.returncode else ""
+    if imports.returncode == 0:
+        return ""
+    last_line = imports.stderr.strip().rpartition("\n")[2]
+    return f"{python} can't import {library}: {last_line}"
 
 
 def keep(claim: Claim, result: Result, folder: Path) -> None:
