@@ -84,17 +84,16 @@ def describe(error: BaseException) -> str:
     while cause.__context__:  # a library raises its own error after one of the system
         cause = cause.__context__
     text = textwrap.shorten(f"{type(error).__name__}: {cause}", 100).removesuffix(":")
-    # Some texts quote what the server sent, which can be any character.
-    return text.encode("unicode_escape").decode()
+    return ascii(text)[1:-1]  # some texts quote what the server sent, which can be any character
 
 
 def require_server() -> None:
-    """End the script with one line if an item is not answered rightly."""
-    url = item_url(0)
+    """End the script with one line if the first item is not answered rightly."""
+    url = item_url(urls[0])
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # through no proxy
     try:
         with direct.open(url, timeout=TIMEOUT) as response:
-            failure = check(0, response.status, response.read())
+            failure = check(urls[0], response.status, response.read())
     except (OSError, ValueError, http.client.HTTPException) as error:
         failure = describe(error)
     if failure:
@@ -163,7 +162,7 @@ def main() -> int:
     if len(sys.argv) > 1:
         print(__doc__)
         return 2
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same as Ctrl-C
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # as Ctrl-C
     tally = Tally()
     try:
         require_server()

@@ -127,7 +127,7 @@ def bar(rate: float, highest: float) -> str:
     """Return a bar whose length says how much of the highest rate this one is.
 
     >>> bar(1_300, 6_900)
-    '##           '
+    '###          '
     """
     length = math.ceil(BAR * rate / highest) if rate else 0
     return ("#" * length).ljust(BAR)
@@ -181,9 +181,7 @@ def text(comparison: Comparison) -> str:
     parts += conditions(comparison)
     parts += report.failures([case for cases in groups for case in cases], runs)
     parts += ["", *(answer(settings, cases, runs) for cases in groups)]
-    parts.append(
-        "The library, in brackets, counts as well as the method: README.md tells them apart."
-    )
+    parts.append("The library, in brackets, counts too: README.md tells it apart from the method.")
     return "\n".join(parts)
 
 

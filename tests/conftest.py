@@ -9,8 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from helpers import Server, uvicorn
+
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "benchmarks" / "variants")]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 MARK = "CONCURRENCY_TESTS"  # in the environment of each process that the tests start
 
@@ -38,3 +40,10 @@ def no_process_is_left() -> Iterator[None]:
     for process in left:
         process.kill()
     assert not names, "tests left processes behind, which are killed now"
+
+
+@pytest.fixture(scope="session")
+def server(no_process_is_left: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The real server."""
+    with uvicorn(tmp_path_factory.mktemp("server") / "log", "--no-access-log") as running:
+        yield running

@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -13,20 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import pytest
 import requests
 
 ROOT = Path(__file__).parent.parent
 CLIENTS = ("async", "thread", "blocking")
 DEADLINE = 30  # seconds that anything may take before a test gives up on it
 
-ANSWER = re.compile(
-    r"(?P<label>\w+ \(\w+\)): (?P<ok>[\d,]+) of (?P<total>[\d,]+) ok in (?P<elapsed>\d+\.\d\d) s"
+each_client = pytest.mark.parametrize("client", CLIENTS)
+posix_only = pytest.mark.skipif(os.name != "posix", reason="no such signals on Windows")
+
+REPORT = re.compile(
+    r"(?P<name>\w+ \(\w+\)): (?P<ok>[\d,]+) of (?P<total>[\d,]+) ok in (?P<elapsed>\d+\.\d\d) s\n"
+    r"(  (?P<throughput>[\d,]+) requests/s, p50 (?P<p50>\d+\.\d\d) ms, p99 (?P<p99>\d+\.\d\d) ms, "
+    r"max (?P<max>\d+\.\d\d) ms, CPU (?P<cpu>\d+)%\n)?"
+    r"(?P<failures>(  [\d,]+ x [ -~]+\n)*)"
 )
-FIGURES = re.compile(
-    r"  (?P<throughput>[\d,]+) requests/s, p50 (?P<p50>\d+\.\d\d) ms, p99 (?P<p99>\d+\.\d\d) ms, "
-    r"max (?P<max>\d+\.\d\d) ms, CPU (?P<cpu>\d+)%"
-)
-FAILURE = re.compile(r"  (?P<count>[\d,]+) x (?P<kind>.+)")
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
@@ -37,10 +38,20 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.01)
 
 
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """Hold a port that refuses connections, until a server of this test listens on it."""
+    with socket.socket() as holder:
+        # Who asks for a port with this option as well gets it, and nobody gets it by chance.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port: int = holder.getsockname()[1]
+        yield port
+
+
 def free_port() -> int:
-    """Return a port on 127.0.0.1 that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
+    """Return a port on 127.0.0.1 that nobody listens on; another program can take it."""
+    with reserved_port() as port:
         return port
 
 
@@ -53,46 +64,52 @@ def environment(**extra: str) -> dict[str, str]:
 
 @dataclass
 class Server:
-    """A running uvicorn: its process, its address, and the file that holds its log."""
+    """A running uvicorn: its process, and the file that holds its log."""
 
     process: subprocess.Popen[bytes]
-    url: str
     log: Path
+
+    @property
+    def url(self) -> str:
+        """Its address, which it logs as soon as it listens; empty before."""
+        found = re.search(r"running on (\S+)", self.log.read_text(errors="replace"))
+        return found[1] if found else ""
 
     def answers(self) -> bool:
         """Say whether a request to it is answered."""
         assert self.process.poll() is None, self.log.read_text()
         try:
-            with requests.Session() as session:
-                session.trust_env = False
-                return session.get(self.url, timeout=DEADLINE).ok
+            return bool(self.url) and get(self.url).ok
         except requests.ConnectionError:
             return False
 
 
+def get(url: str) -> requests.Response:
+    """Request once, past any proxy."""
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(url, timeout=DEADLINE)
+
+
 @contextmanager
-def uvicorn(
-    log: Path, *options: str, port: int | None = None, cwd: Path = ROOT, **env: str
-) -> Iterator[Server]:
-    """Run `uvicorn main:app` on a free port, and stop it in the end."""
-    port = port or free_port()
+def uvicorn(log: Path, *options: str, port: int = 0, **env: str) -> Iterator[Server]:
+    """Run `uvicorn main:app` on a port that the system chooses, and stop it in the end."""
     command = [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port), *options]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=cwd, env=environment(**env), stdout=output, stderr=output
+            command, cwd=ROOT, env=environment(**env), stdout=output, stderr=output
         )
     try:
-        server = Server(process, f"http://127.0.0.1:{port}", log)
+        server = Server(process, log)
         wait_for(server.answers, "the server")
         yield server
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(DEADLINE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        process.terminate()
+        try:
+            process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def edited(
@@ -101,7 +118,7 @@ def edited(
     *,
     base_url: str,
     urls: str = "range(1, 101)",
-    concurrency: object = 32,
+    concurrency: int = 32,
     timeout: float = 10,
     replace: Mapping[str, str] | None = None,
 ) -> Path:
@@ -111,17 +128,14 @@ def edited(
     """
     source = (ROOT / f"test_{client}.py").read_text(encoding="utf-8")
     settings = {
-        'BASE_URL = "http://127.0.0.1:8000"\n': f'BASE_URL = "{base_url}"\n',
-        "TIMEOUT = 10 ": f"TIMEOUT = {timeout} ",
-        "urls = range(1, 25000) ": f"urls = {urls} ",
+        '\nBASE_URL = "http://127.0.0.1:8000"\n': f'\nBASE_URL = "{base_url}"\n',
+        "\nTIMEOUT = 10  # seconds\n": f"\nTIMEOUT = {timeout}\n",
+        "\nurls = range(1, 25000)  # item ids": f"\nurls = {urls}  # item ids",
     }
     if client != "blocking":
-        settings["CONCURRENCY = 32 "] = f"CONCURRENCY = {concurrency} "
-    for line, replacement in settings.items():
-        assert source.count(f"\n{line}") == 1, f"{line!r} is not a setting of test_{client}.py"
-        source = source.replace(f"\n{line}", f"\n{replacement}")
-    for text, replacement in (replace or {}).items():
-        assert text in source, f"{text!r} is not in test_{client}.py"
+        settings["\nCONCURRENCY = 32  # requests"] = f"\nCONCURRENCY = {concurrency}  # requests"
+    for text, replacement in [*settings.items(), *(replace or {}).items()]:
+        assert source.count(text) == 1, f"{text!r} does not stand once in test_{client}.py"
         source = source.replace(text, replacement)
     script = folder / f"test_{client}.py"
     script.write_text(source, encoding="utf-8")
@@ -138,11 +152,10 @@ class Outcome:
 
     @property
     def figures(self) -> dict[str, str]:
-        """The parts of the first two lines of the report, as printed."""
-        answer, figures, *_ = [*self.stdout.splitlines(), "", ""]
-        matches = ANSWER.fullmatch(answer), FIGURES.fullmatch(figures)
-        assert matches[0] and matches[1], self
-        return matches[0].groupdict() | matches[1].groupdict()
+        """The parts of the report, as printed; those of a line that is not there are None."""
+        match = REPORT.fullmatch(self.stdout)
+        assert match, self
+        return match.groupdict()
 
     @property
     def ok(self) -> int:
@@ -157,16 +170,21 @@ class Outcome:
     @property
     def failures(self) -> dict[str, int]:
         """How many requests failed in which way, `not answered` among them."""
-        matches = [FAILURE.fullmatch(line) for line in self.stdout.splitlines()[2:]]
-        found = [(m["kind"], int(m["count"].replace(",", ""))) for m in matches if m]
-        assert len(found) == len(matches) == len(dict(found)), self
-        return dict(found)
+        lines = [line.split(" x ", 1) for line in self.figures["failures"].splitlines()]
+        found = {kind: int(count.replace(",", "")) for count, kind in lines}
+        assert len(found) == len(lines), self
+        return found
 
     def assert_accounted(self, total: int) -> None:
         """Assert that no request is lost or counted twice, and that there is no noise."""
         assert self.total == total, self
         assert self.ok + sum(self.failures.values()) == total, self
         assert self.stderr == "", self
+        if self.ok:
+            latencies = [float(self.figures[name]) for name in ("p50", "p99", "max")]
+            assert latencies[0] > 0 and latencies == sorted(latencies), self
+        else:
+            assert self.figures["throughput"] is None, self
 
     @property
     def one_line(self) -> str:
@@ -188,9 +206,9 @@ def start_python(folder: Path, *arguments: str, **env: str) -> subprocess.Popen[
     )
 
 
-def start(script: Path, **env: str) -> subprocess.Popen[str]:
+def start(script: Path, *arguments: str, **env: str) -> subprocess.Popen[str]:
     """Start a script in its own folder, with its output captured."""
-    return start_python(script.parent, script.name, **env)
+    return start_python(script.parent, script.name, *arguments, **env)
 
 
 def finish(process: subprocess.Popen[str], seconds: float = DEADLINE) -> Outcome:
@@ -207,11 +225,6 @@ def finish(process: subprocess.Popen[str], seconds: float = DEADLINE) -> Outcome
     return Outcome(process.returncode, stdout, stderr)
 
 
-def run(script: Path, **env: str) -> Outcome:
+def run(script: Path, *arguments: str, **env: str) -> Outcome:
     """Run a script to its end."""
-    return finish(start(script, **env), seconds=2 * DEADLINE)
-
-
-def press_ctrl_c(process: subprocess.Popen[str]) -> None:
-    """Send what Ctrl-C sends."""
-    process.send_signal(signal.SIGINT)
+    return finish(start(script, *arguments, **env))
