@@ -1,7 +1,7 @@
 """The server: a small FastAPI app for the three clients to call.
 
-Start it with `uvicorn main:app`. It listens at http://127.0.0.1:8000, with its documentation
-on /docs. Add `--reload` while you edit it, and `--no-access-log` to measure.
+Start it with `uvicorn main:app`. It listens at http://127.0.0.1:8000, and documents
+itself at /docs. Add `--reload` while you edit it, and `--no-access-log` to measure.
 
 Set LATENCY_MS in the environment to make each answer wait that many
 milliseconds, as a slow network or database would. It is a whole number, because
@@ -52,7 +52,7 @@ app = FastAPI(
     version="1.0.0",
     # Checking for OpenTelemetry takes time on every request, and nothing here collects its data.
     telemetry={"tracing": False, "metrics": False, "logs": False},
-    # Left out when there is nothing to wait for, so that it costs nothing.
+    # Without a latency there is no dependency, because it would cost time on every request.
     dependencies=[Depends(simulate_latency)] if LATENCY else None,
 )
 

@@ -60,7 +60,7 @@ def fetch_all(tally: "Tally") -> None:
             tally.add(failure, time.perf_counter() - start)
 
 
-# The rest is the same in all three scripts, except for asyncio.run, a lock and the end after Ctrl-C.
+# The rest is the same in all three scripts, except for asyncio.run, a lock and the end on Ctrl-C.
 
 
 def item_url(item_id: int) -> str:
@@ -79,7 +79,10 @@ def check(item_id: int, status: int, body: bytes) -> str | None:
 
 
 def describe(error: BaseException) -> str:
-    """Name an error and its cause, such as "ConnectionError: [Errno 111] Connection refused"."""
+    """Return the type of an error and the text of the one that led to it.
+
+    For example, "ConnectionError: [Errno 111] Connection refused".
+    """
     cause = error
     while cause.__context__:  # a library raises its own error after one of the system
         cause = cause.__context__
@@ -88,9 +91,9 @@ def describe(error: BaseException) -> str:
 
 
 def require_server() -> None:
-    """End the script with one line if the first item is not answered rightly."""
+    """Exit with a one-line message if the server does not answer the first item rightly."""
     url = item_url(urls[0])
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # through no proxy
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without a proxy
     try:
         with direct.open(url, timeout=TIMEOUT) as response:
             failure = check(urls[0], response.status, response.read())
@@ -102,7 +105,7 @@ def require_server() -> None:
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:
-    """Return the value that this percentage of the ordered values do not exceed.
+    """Return the lowest of the ordered values that this percentage of them do not exceed.
 
     >>> percentile([1.5, 1.7, 2.0, 9.0], 50)
     1.7
@@ -117,6 +120,7 @@ class Tally:
         """Start with nothing counted."""
         self.latencies: list[float] = []  # of the ok answers, in seconds
         self.failures = Counter[str]()
+        # No bar where stderr is no terminal (None), nor before there is something to show (delay).
         self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=None)
         self.start_clock()
 
@@ -162,14 +166,15 @@ def main() -> int:
     if len(sys.argv) > 1:
         print(__doc__)
         return 2
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # as Ctrl-C
+    # SIGTERM does what Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     tally = Tally()
     try:
         require_server()
-        tally.start_clock()
+        tally.start_clock()  # again: what came before does not count
         fetch_all(tally)
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the report
         tally.report()
         return 130
     tally.report()

@@ -13,8 +13,8 @@ $ python test_thread.py
 threads (requests): 24,999 of 24,999 ok in 18.71 s
   1,336 requests/s, p50 20.45 ms, p99 70.78 ms, max 159.59 ms, CPU 103%
 
-This is no faster than one after another: requests does its work in Python, which only one thread at
-a time can run. Threads gain when they wait. Start the server with LATENCY_MS=100 to see it.
+This is no faster than one after another: requests does its work in Python, and the GIL lets only one
+thread at a time run Python. Threads gain when they wait: start the server with LATENCY_MS=100 to see.
 
 The script takes no arguments. To change what it sends, edit the settings below its imports.
 """
@@ -59,8 +59,8 @@ def fetch(session: requests.Session, item_id: int) -> str | None:
 
 
 def fetch_share(share: Sequence[int], tally: "Tally") -> None:
-    """Request the items of one share, one after another, in a session of this thread's own."""
-    with new_session() as session:  # requests does not promise that threads can share one
+    """Request the items of one share, one after another, in a session of its own."""
+    with new_session() as session:  # requests does not promise that a session is thread-safe
         for item_id in share:
             start = time.perf_counter()
             failure = fetch(session, item_id)
@@ -70,7 +70,7 @@ def fetch_share(share: Sequence[int], tally: "Tally") -> None:
 def fetch_all(tally: "Tally") -> None:
     """Request all items, with CONCURRENCY threads that each have a share of them."""
     shares = [urls[i::CONCURRENCY] for i in range(CONCURRENCY)]
-    pool = ThreadPoolExecutor(CONCURRENCY)  # a `with` block would wait for all after Ctrl-C
+    pool = ThreadPoolExecutor(CONCURRENCY)  # no `with`: after Ctrl-C, it would wait for all threads
     running = {pool.submit(fetch_share, share, tally) for share in shares}
     while running:
         # On Windows, a Ctrl-C takes effect only between two waits.
@@ -79,7 +79,7 @@ def fetch_all(tally: "Tally") -> None:
             worker.result()  # raises what the thread raised
 
 
-# The rest is the same in all three scripts, except for asyncio.run, a lock and the end after Ctrl-C.
+# The rest is the same in all three scripts, except for asyncio.run, a lock and the end on Ctrl-C.
 
 
 def item_url(item_id: int) -> str:
@@ -98,7 +98,10 @@ def check(item_id: int, status: int, body: bytes) -> str | None:
 
 
 def describe(error: BaseException) -> str:
-    """Name an error and its cause, such as "ConnectionError: [Errno 111] Connection refused"."""
+    """Return the type of an error and the text of the one that led to it.
+
+    For example, "ConnectionError: [Errno 111] Connection refused".
+    """
     cause = error
     while cause.__context__:  # a library raises its own error after one of the system
         cause = cause.__context__
@@ -107,9 +110,9 @@ def describe(error: BaseException) -> str:
 
 
 def require_server() -> None:
-    """End the script with one line if the first item is not answered rightly."""
+    """Exit with a one-line message if the server does not answer the first item rightly."""
     url = item_url(urls[0])
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # through no proxy
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without a proxy
     try:
         with direct.open(url, timeout=TIMEOUT) as response:
             failure = check(urls[0], response.status, response.read())
@@ -121,7 +124,7 @@ def require_server() -> None:
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:
-    """Return the value that this percentage of the ordered values do not exceed.
+    """Return the lowest of the ordered values that this percentage of them do not exceed.
 
     >>> percentile([1.5, 1.7, 2.0, 9.0], 50)
     1.7
@@ -136,8 +139,10 @@ class Tally:
         """Start with nothing counted."""
         self.latencies: list[float] = []  # of the ok answers, in seconds
         self.failures = Counter[str]()
+        self.lock = threading.RLock()  # neither a Counter nor tqdm is thread-safe
+        tqdm.set_lock(self.lock)  # in place of a lock between processes, which os._exit would leak
+        # No bar where stderr is no terminal (None), nor before there is something to show (delay).
         self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=None)
-        self.lock = threading.Lock()  # neither a Counter nor tqdm is thread-safe
         self.start_clock()
 
     def start_clock(self) -> None:
@@ -157,26 +162,25 @@ class Tally:
 
     def report(self) -> None:
         """Print the figures, and then a line for each kind of failure."""
-        with self.lock:  # after Ctrl-C, the other threads go on
-            elapsed = time.perf_counter() - self.start
-            cpu = time.process_time() - self.cpu_start
-            self.bar.close()
-            ordered = sorted(self.latencies)
-            ok, total = len(ordered), len(urls)
-            print(f"{NAME}: {ok:,} of {total:,} ok in {elapsed:.2f} s")
-            if ok:
-                print(
-                    f"  {ok / elapsed:,.0f} requests/s,"
-                    f" p50 {1000 * percentile(ordered, 50):.2f} ms,"
-                    f" p99 {1000 * percentile(ordered, 99):.2f} ms,"
-                    f" max {1000 * percentile(ordered, 100):.2f} ms,"
-                    f" CPU {cpu / elapsed:.0%}"
-                )
-            for failure, count in self.failures.most_common():
-                print(f"  {count:,} x {failure}")
-            not_answered = total - ok - self.failures.total()
-            if not_answered:
-                print(f"  {not_answered:,} x not answered")
+        elapsed = time.perf_counter() - self.start
+        cpu = time.process_time() - self.cpu_start
+        self.bar.close()
+        ordered = sorted(self.latencies)
+        ok, total = len(ordered), len(urls)
+        print(f"{NAME}: {ok:,} of {total:,} ok in {elapsed:.2f} s")
+        if ok:
+            print(
+                f"  {ok / elapsed:,.0f} requests/s,"
+                f" p50 {1000 * percentile(ordered, 50):.2f} ms,"
+                f" p99 {1000 * percentile(ordered, 99):.2f} ms,"
+                f" max {1000 * percentile(ordered, 100):.2f} ms,"
+                f" CPU {cpu / elapsed:.0%}"
+            )
+        for failure, count in self.failures.most_common():
+            print(f"  {count:,} x {failure}")
+        not_answered = total - ok - self.failures.total()
+        if not_answered:
+            print(f"  {not_answered:,} x not answered")
 
 
 def main() -> int:
@@ -184,14 +188,16 @@ def main() -> int:
     if len(sys.argv) > 1:
         print(__doc__)
         return 2
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # as Ctrl-C
+    # SIGTERM does what Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     tally = Tally()
     try:
         require_server()
-        tally.start_clock()
+        tally.start_clock()  # again: what came before does not count
         fetch_all(tally)
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the report
+        tally.lock.acquire()  # the other threads go on, but count nothing more
         try:
             tally.report()
             sys.stdout.flush()

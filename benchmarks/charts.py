@@ -109,7 +109,7 @@ def library(result: Result, theme: Theme) -> Figure:
         rate = median(case, result.runs)
         bars.append((case.name, rate, f"{rate:,.0f}", theme.methods[case.method]))
     draw_bars(axes, bars)
-    limit = max(1e6 / median(case, result.runs, "server_us") for case in cases[:1])
+    limit = 1e6 / median(cases[0], result.runs, "server_us")
     axes.axvline(limit, color=theme.text, linestyle=":", linewidth=1.5)
     axes.text(limit, len(bars) - 0.2, f"the server's limit: {limit:,.0f} ", ha="right", va="bottom")
     axes.set_xlabel("requests/s if the server answers immediately;\n32 in flight (blocking: 1)")
@@ -137,7 +137,6 @@ def cores(result: Result, theme: Theme) -> Figure:
 def draw_line(
     axes: Axes,
     cases: Sequence[Case],
-    runs: Sequence[Run],
     spread_of: Callable[[Case], figures.Spread],
     colour: str,
     marker: str,
@@ -177,14 +176,14 @@ def latency(result: Result, theme: Theme) -> Figure:
     """Draw how many times as fast as blocking each client is, over the latency of the server."""
     figure, axes = new_figure(3.9, "Waiting is what async and threads save")
     latencies = list(dict.fromkeys(case.server.latency_ms for case in result.cases))
+
+    def times(case: Case) -> figures.Spread:
+        ratios = figures.ratios(result.runs, case.name, case.base, "requests_per_s")
+        return figures.median_and_interval(ratios)
+
     for name, (colour, marker) in looks(theme).items():
         cases = [case for case in result.cases if client(case) == name]
-
-        def times(case: Case) -> figures.Spread:
-            ratios = figures.ratios(result.runs, case.name, case.base, "requests_per_s")
-            return figures.median_and_interval(ratios)
-
-        draw_line(axes, cases, result.runs, times, colour, marker)
+        draw_line(axes, cases, times, colour, marker)
     axes.axhline(32, color=theme.text, linestyle=":", linewidth=1.5)
     axes.text(0, 31.4, "requests in flight: 32", va="top")
     for name, place, height, align in (
@@ -208,7 +207,6 @@ def in_flight_line(
     draw_line(
         axes,
         cases,
-        result.runs,
         lambda case: figures.spread(result.runs, case.name, "requests_per_s"),
         colour,
         marker,
@@ -260,7 +258,7 @@ def endpoint(result: Result, theme: Theme) -> Figure:
         in_flight_line(axes, result, cases, colour, marker)
         end_label(axes, result, cases[-1], text, colour)
     axes.set_xlim(-0.2, 4.1)
-    axes.set_ylim(-300)
+    axes.set_ylim(-300)  # so that the line near 0 does not lie on the axis
     return figure
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from harness.runs import Case, ServerSettings
 
-ROUNDS = 9  # of which the interval of a median leaves out the lowest and the highest
+ROUNDS = 9  # of nine, the interval of a median leaves out the lowest and the highest
 
 
 @dataclass(frozen=True)
@@ -129,18 +129,18 @@ def endpoint_cases() -> Iterator[Case]:
 
 
 # Other ways to write each script: what it is called, and what takes the place of its functions.
-FORMS: Mapping[Case, Mapping[str, str]] = {
-    ASYNC: {
+FORMS: Mapping[str, Mapping[str, str]] = {
+    "async": {
         "a task for each request": "forms.task_each",
         "a task for each request, Semaphore": "forms.semaphore",
         "uvloop": "forms.on_uvloop",
     },
-    THREADS: {
+    "threads": {
         "prepared once": "libraries.requests_prepared",
         "with the environment": "libraries.requests_environment",
         "one shared Session": "forms.shared_session",
     },
-    BLOCKING: {
+    "blocking": {
         "prepared once": "libraries.requests_prepared",
         "with the environment": "libraries.requests_environment",
         "requests.get": "libraries.requests_get",
@@ -150,10 +150,10 @@ FORMS: Mapping[Case, Mapping[str, str]] = {
 
 def form_cases() -> Iterator[Case]:
     """Yield each script and other ways to write it."""
-    for script, forms in FORMS.items():
+    for script in SCRIPTS:
         name = f"{script.method}: the script"
         yield replace(script, name=name, base=name)
-        for form, replacement in forms.items():
+        for form, replacement in FORMS[script.method].items():
             library = "uvloop" if form == "uvloop" else script.library
             yield replace(
                 script,
@@ -285,7 +285,7 @@ CLAIMS = [
     ),
     Claim(
         "few",
-        "A script gains nothing from async or threads up to 100 requests to a server that answers "
+        "A script gains nothing from async or threads for up to 100 requests to a server that answers "
         "immediately; if it takes 100 ms, ten requests are enough to gain.",
         [*few_cases()],
         ["start to exit, s", "times as fast, start to exit", "elapsed, s", "times as fast"],
@@ -310,7 +310,7 @@ CLAIMS = [
         "Without the GIL, threads with requests gain even if the server answers immediately, and "
         "so do two processes.",
         [replace(case, base="blocking (requests), GIL") for case in core_cases()],
-        ["requests/s", "times as fast", "client CPU", "server CPU", "peak memory, MiB"],
+        ["Python", "requests/s", "times as fast", "client CPU", "server CPU", "peak memory, MiB"],
     ),
     Claim(
         "timeline",

@@ -43,7 +43,7 @@ from harness.server import Server, answers, start_servers
 SCRIPTS = [PROJECT / f"test_{method}.py" for method in ("async", "thread", "blocking")]
 LATENCIES_MS = [0, 100]
 ALL = 24_999  # requests of a script by itself
-BAR = 13  # characters
+BAR = 12  # characters
 
 log = logging.getLogger("compare")
 app = typer.Typer(
@@ -83,7 +83,7 @@ def script_name(case: Case) -> str:
 
 
 def times_as_fast(case: Case, runs: Sequence[Run]) -> figures.Spread:
-    """Return a case's requests/s over those of its base; unknown if a request of one failed."""
+    """Return a case's requests/s over those of its base; unknown if a request of either failed."""
     if any(run.failures for run in runs if run.case in (case.name, case.base)):
         return figures.UNKNOWN
     return figures.median_and_range(figures.ratios(runs, case.name, case.base, "requests_per_s"))
@@ -127,14 +127,14 @@ def bar(rate: float, highest: float) -> str:
     """Return a bar whose length says how much of the highest rate this one is.
 
     >>> bar(1_300, 6_900)
-    '###          '
+    '###         '
     """
     length = math.ceil(BAR * rate / highest) if rate else 0
     return ("#" * length).ljust(BAR)
 
 
 def server_name(settings: Settings, server: ServerSettings) -> str:
-    """Return how to speak of a server."""
+    """Return a description of a server."""
     if settings.url:
         return f"at {settings.url}"
     return f"that takes {server.latency_ms} ms" if server.latency_ms else "that answers immediately"
@@ -168,7 +168,7 @@ def conditions(comparison: Comparison) -> list[str]:
     libraries = [f"{name} {version}" for name, version in environment["libraries"].items()]
     return [
         f"Medians of {rounds}, {in_flight} or one after another, {cores}",
-        ", ".join([f"Python {environment['python']}", *libraries]),
+        textwrap.fill(", ".join([f"Python {environment['python']}", *libraries]), 80),
     ]
 
 
@@ -219,7 +219,7 @@ def json_text(comparison: Comparison) -> str:
 
 
 def case_groups(scripts: Sequence[Path], settings: Settings) -> list[list[Case]]:
-    """Return for each server the cases that run against it; a file that is no script is refused."""
+    """Return for each server the cases that run against it; may raise NotAScriptError."""
     loaded = {path: load_script(path) for path in scripts}
     names = [script.NAME for script in loaded.values()]
     if len(set(names)) < len(names):
@@ -347,7 +347,9 @@ def main(
     if url and latency_ms is not None:
         raise typer.BadParameter("--url and --latency-ms exclude each other")
     latencies_ms = LATENCIES_MS if latency_ms is None else [latency_ms]
-    settings = Settings(requests, concurrency, rounds, None if url else latencies_ms, url)
+    settings = Settings(
+        requests, concurrency, rounds, None if url else latencies_ms, url and url.rstrip("/")
+    )
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     stop_on_signals()
     try:

@@ -74,7 +74,7 @@ def interval_rank(number: int) -> int:
     """Return k for the interval of the median: from the k-th lowest to the k-th highest value.
 
     Each value is as likely to lie below the true median as above it. The interval misses
-    the true median on one side if fewer than k values lie on that side.
+    the true median if fewer than k values lie below it, or fewer than k above it.
     """
     rank = 1
     # The next rank will do as well, as long as both sides together stay within the error.

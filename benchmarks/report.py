@@ -79,6 +79,11 @@ def requests(case: Case, runs: Sequence[Run]) -> str:
     return f"{case.requests:,}"
 
 
+def python(case: Case, runs: Sequence[Run]) -> str:
+    """Return the version of the Python that ran a case."""
+    return figures.runs_of(runs, case.name)[0].python
+
+
 def values(field: str, form: Callable[[float], str] = number) -> Cell:
     """Return a function that formats a field of a case, with its range over the rounds."""
     return lambda case, runs: with_range(figures.spread(runs, case.name, field), form)
@@ -97,6 +102,7 @@ def ratio(field: str) -> Cell:
 
 
 COLUMNS: dict[str, Cell] = {
+    "Python": python,
     "requests": requests,
     "elapsed, s": values("elapsed_s"),
     "start to exit, s": values("process_s"),

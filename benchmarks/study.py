@@ -223,7 +223,7 @@ Names = Annotated[
 
 def chosen(names: Sequence[str] | None) -> list[Claim]:
     """Return the claims with these names."""
-    return [claim for claim in CLAIMS if claim.name in known(list(names or []))]
+    return [claim for claim in CLAIMS if claim.name in (names or [])]
 
 
 def minutes(claim: Claim) -> float:
@@ -256,7 +256,7 @@ def quick() -> None:
 
 @app.command()
 def publish(names: Names = None) -> None:
-    """Copy what was measured here to results/, and render; a study without all rounds is refused."""
+    """Copy what was measured here to results/, and render; refuse a study that lacks rounds."""
     measured = [c for c in chosen(names) if (MEASURED_HERE / f"{c.name}.json").exists()]
     if not measured:
         sys.exit(f"Nothing to publish: none of these studies was measured in {MEASURED_HERE}.")
@@ -271,8 +271,8 @@ def publish(names: Names = None) -> None:
         shutil.copy(MEASURED_HERE / f"{claim.name}.json", PUBLISHED)
     render()
     for claim in measured:
-        print(f"Published: {claim.name}. Hold these against its table, and its statement in")
-        print(f"claims.py: {claim.statement}")
+        print(f"Published: {claim.name}. Compare its table with these lines, and with its")
+        print(f"statement in claims.py: {claim.statement}")
         print("\n".join(mentions(claim)))
 
 
@@ -290,7 +290,7 @@ def check() -> None:
     different = differences()
     for path in different:
         print(f"{path} is out of date. Run: python benchmarks/study.py render")
-    sys.exit(bool(different))
+    sys.exit(1 if different else 0)
 
 
 if __name__ == "__main__":

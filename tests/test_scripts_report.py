@@ -130,25 +130,6 @@ def test_add_counts_under_the_lock() -> None:
     assert (tally.latencies, tally.failures) == ([0.5], {"HTTP 503": 1})
 
 
-def test_report_is_one_moment_under_the_lock(capsys: pytest.CaptureFixture[str]) -> None:
-    tally = test_thread.Tally()
-    tally.add(None, 0.5)
-    reporting = threading.Thread(target=tally.report)
-    with tally.lock:
-        reporting.start()
-        reporting.join(0.2)  # in vain
-        assert capsys.readouterr().out == ""
-        tally.latencies.append(0.7)  # as a thread does that holds the lock
-    reporting.join()
-    report = capsys.readouterr().out
-    assert " 2 of 24,999 ok " in report and "max 700.00 ms" in report
-
-
-# -- What the scripts say, and what they have in common -------------------------------------------
-
-COMMON = "# The rest is the same in all three scripts, except for asyncio.run, a lock and the end"
-
-
 @pytest.mark.parametrize(("one", "other"), [*combinations(CLIENTS, 2)])
 def test_scripts_differ_below_the_line_in_what_it_names(one: str, other: str) -> None:
     rests = [source_of(client).split(COMMON)[1] for client in (one, other)]

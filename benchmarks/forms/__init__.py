@@ -1,4 +1,4 @@
-"""Other forms of the scripts: functions that take the place of the scripts' own.
+"""Other forms of the scripts: functions that replace those of the scripts.
 
 Each takes the script as its first argument. processes.py is a script of its own.
 """

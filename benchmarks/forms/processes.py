@@ -1,11 +1,3 @@
-# /// script
-# requires-python = ">=3.11"
-# dependencies = [
-#     "aiohttp~=3.14",
-#     "requests~=2.34",
-#     "tqdm~=4.70",
-# ]
-# ///
 """Request every item from several processes; each runs one of the scripts on its part of the items.
 
 It needs the scripts, so start it in the project's folder, or copy it there. Start the server in
@@ -81,7 +73,7 @@ def fetch_all(tally: Tally) -> None:
     settings = {
         "BASE_URL": BASE_URL,
         "TIMEOUT": TIMEOUT,
-        "CONCURRENCY": CONCURRENCY // PROCESSES,
+        "CONCURRENCY": max(1, CONCURRENCY // PROCESSES),
     }
     context = multiprocessing.get_context("spawn")
     connections = []
@@ -107,13 +99,17 @@ def fetch_all(tally: Tally) -> None:
             else:
                 failure, latency, cpu = message
                 tally.add(failure, latency)
-                tally.cpu_start -= cpu  # so that the report's CPU is that of all processes
+                tally.cpu_start -= cpu  # adds it to the CPU in the report
 
 
 def main() -> int:
     """Request all items as the blocking script does, with the fetch_all and settings from here."""
-    names = ("NAME", "BASE_URL", "TIMEOUT", "urls", "fetch_all", "__doc__")
-    vars(test_blocking).update({name: globals()[name] for name in names})
+    test_blocking.NAME = NAME
+    test_blocking.BASE_URL = BASE_URL
+    test_blocking.TIMEOUT = TIMEOUT
+    test_blocking.urls = urls
+    test_blocking.fetch_all = fetch_all
+    test_blocking.__doc__ = __doc__
     return test_blocking.main()
 
 

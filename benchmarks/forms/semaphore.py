@@ -1,4 +1,4 @@
-"""Async with a task for each request, of which a semaphore lets CONCURRENCY send theirs."""
+"""Async with a task for each request; a semaphore lets CONCURRENCY of them run at a time."""
 
 import asyncio
 from typing import Any

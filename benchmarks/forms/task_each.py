@@ -10,7 +10,7 @@ from harness.scripts import Script
 
 def new_session(script: Script) -> aiohttp.ClientSession:
     """Open a session as it is by default: with 100 connections, for which the tasks queue."""
-    timeout = aiohttp.ClientTimeout(total=None)  # the time in the queue would count
+    timeout = aiohttp.ClientTimeout(total=None)  # it would include the time in the queue
     return aiohttp.ClientSession(timeout=timeout)
 
 

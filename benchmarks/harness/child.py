@@ -15,7 +15,6 @@ import os
 import re
 import signal
 import sys
-import sysconfig
 import threading
 import time
 from collections.abc import Sequence
@@ -94,7 +93,8 @@ def run_client(script: ModuleType, *, record_spans: bool) -> dict[str, Any]:
         "in_flight": sum(ordered) / elapsed,
         "peak_mib": peak_memory(),
         "python": sys.version.partition(" ")[0],
-        "gil": not sysconfig.get_config_var("Py_GIL_DISABLED"),
+        # Asked after the run, because the import of a C extension can turn the GIL on.
+        "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
         "spans_s": spans,
     }
 
@@ -110,7 +110,8 @@ def peak_memory() -> float | None:
     """Return the peak memory in MiB of this process and those that it started; None if unknown."""
     if sys.platform == "linux":
         family = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
-        return sum(linux_peak(Path(f"/proc/{pid}/status")) for pid in family)
+        peaks = [linux_peak(Path(f"/proc/{pid}/status")) for pid in family]
+        return sum(filter(None, peaks)) if all(peaks) else None
     if sys.platform == "darwin":
         import resource
 
@@ -118,11 +119,11 @@ def peak_memory() -> float | None:
     return None
 
 
-def linux_peak(status: Path) -> float:
-    """Return the peak memory of a process in MiB; not a number if it ends just now."""
+def linux_peak(status: Path) -> float | None:
+    """Return the peak memory of a process in MiB; None if it has just ended."""
     # Not getrusage: on Linux, a new process starts with the peak of the one that started it.
     match = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))
-    return int(match[1]) / 1024 if match else math.nan
+    return int(match[1]) / 1024 if match else None
 
 
 def main() -> None:

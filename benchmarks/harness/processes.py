@@ -2,6 +2,7 @@
 
 A child can't outlive its parent: its standard input is a pipe from the parent, and
 child.py ends the child's process group when that pipe closes, however the parent ended.
+On Windows, which has no process groups, it ends the child alone.
 """
 
 import os

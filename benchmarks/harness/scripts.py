@@ -54,7 +54,7 @@ def load_script(path: Path) -> ModuleType:
 
 
 def replace_functions(script: ModuleType, replacement: str) -> None:
-    """Put the functions of a module in the place of those that a script has under their names.
+    """Replace functions of a script by those that a module has under the same names.
 
     Each of them takes the script as its first argument, for its settings and its other functions.
     What it had before is `script.original`.
@@ -62,5 +62,7 @@ def replace_functions(script: ModuleType, replacement: str) -> None:
     module = importlib.import_module(replacement)
     script.original = SimpleNamespace(**vars(script))  # type: ignore[attr-defined]
     for name, function in inspect.getmembers(module, inspect.isfunction):
-        if hasattr(script, name):
+        if function.__module__ == replacement:
+            if not hasattr(script, name):
+                raise NotAScriptError(f"{script.__name__} has no {name} to replace")
             setattr(script, name, partial(function, script))

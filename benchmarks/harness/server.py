@@ -1,4 +1,4 @@
-"""Start the API on a free port of this machine."""
+"""Start the server on a free port of this machine."""
 
 import json
 import os

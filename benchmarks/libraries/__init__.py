@@ -1,4 +1,4 @@
-"""Other libraries for the scripts: functions that take the place of the scripts' own.
+"""Other libraries for the scripts: functions that replace those of the scripts.
 
 Each takes the script as its first argument.
 """
