@@ -130,6 +130,11 @@ def test_add_counts_under_the_lock() -> None:
     assert (tally.latencies, tally.failures) == ([0.5], {"HTTP 503": 1})
 
 
+# -- What the scripts say, and what they have in common -------------------------------------------
+
+COMMON = "# The rest is the same in all three scripts, except for asyncio.run, a lock and the end"
+
+
 @pytest.mark.parametrize(("one", "other"), [*combinations(CLIENTS, 2)])
 def test_scripts_differ_below_the_line_in_what_it_names(one: str, other: str) -> None:
     rests = [source_of(client).split(COMMON)[1] for client in (one, other)]
