@@ -254,17 +254,24 @@ def start_or_find_servers(
 
 
 def sized(case: Case, server: Server) -> Case:
-    """Return a case with as many requests as take about a second, by a run that does not count."""
-    first = replace(case, requests=10 * (case.concurrency or 1))
-    run = run_case(first, server, round_number=0)
-    log.info(report.run_line(run, "to find how many requests take a second"))
-    return replace(case, requests=max(first.requests, round(run.requests_per_s)))
+    """Return a case with as many requests as take about a second.
+
+    It is found by runs that do not count, each with ten times as many requests as the one
+    before, until one of them takes long enough to tell.
+    """
+    requests = 10 * (case.concurrency or 1)
+    while True:
+        run = run_case(replace(case, requests=requests), server, round_number=0)
+        log.info(report.run_line(run, "to find how many requests take a second"))
+        if run.elapsed_s > 0.2 or run.failures:
+            return replace(case, requests=max(requests, round(run.requests_per_s)))
+        requests *= 10
 
 
 def measure(settings: Settings, cases: Sequence[Case], runs: list[Run]) -> None:
     """Run all cases once a round, and add each run as it ends; log a line for each.
 
-    If the number of requests is not set, an extra round finds it.
+    If the number of requests is not set, extra runs find it.
     """
     with start_or_find_servers(settings, cases) as servers:
         if settings.requests is None:

@@ -14,7 +14,7 @@ def fetch(script: Script, session: urllib3.PoolManager, item_id: int) -> str | N
     """Request one item."""
     url = script.item_url(item_id)
     try:
-        response = session.request("GET", url, redirect=False, retries=False)
+        response = session.request("GET", url, retries=False)  # nor redirects
     except urllib3.exceptions.HTTPError as error:
         return script.describe(error)
     return script.check(item_id, response.status, response.data)
