@@ -1,6 +1,7 @@
 """What holds for all tests: where they import from, and that they leave no process behind."""
 
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from helpers import Server, uvicorn
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+# What a shell starts with & ignores Ctrl-C, and so does all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MARK = "CONCURRENCY_TESTS"  # in the environment of each process that the tests start
 

@@ -1,21 +1,25 @@
-"""Made-up cases, runs and servers, for what tests work out by hand."""
+"""Made-up cases, runs and results of studies, for what tests work out by hand."""
 
-import textwrap
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-from harness.runs import Case, Run, ServerSettings
+from claims import Claim
+from harness.results import Result
+from harness.runs import Case, Run
+
+ENVIRONMENT = {
+    "date": "2026-11-25 08:30",
+    "cpu": "A Chip",
+    "cores": 2,
+    "system": "Linux",
+    "python": "3.11.7",
+    "libraries": {"aiohttp": "3.14.5", "uvicorn": "0.54.0"},
+}
 
 
 def made_up_case(name: str, base: str = "base", **more: Any) -> Case:
     """Return a case of 1,000 requests."""
-    fields: dict[str, Any] = {
-        "client": "test_async",
-        "method": "async",
-        "library": "aiohttp",
-        "requests": 1_000,
-    }
-    return Case(name=name, base=base, **(fields | more))
+    return replace(Case(name, "test_async.py", "async", "aiohttp", 1_000, base=base), **more)
 
 
 def made_up_run(case: str, round_number: int, elapsed_s: float, **more: Any) -> Run:
@@ -32,24 +36,17 @@ def made_up_run(case: str, round_number: int, elapsed_s: float, **more: Any) -> 
         "max_ms": 9.0,
         "in_flight": 30.0,
         "peak_mib": 40.0,
+        "python": "3.11.7",
+        "gil": True,
     }
     return Run(case=case, round=round_number, elapsed_s=elapsed_s, **(fields | more))
 
 
-def made_up_server(folder: Path, app: str, **settings: Any) -> ServerSettings:
-    """Write a server; return how to start it by a child that has the folder on PYTHONPATH."""
-    (folder / "made_up_app.py").write_text(textwrap.dedent(app), encoding="utf-8")
-    return ServerSettings(app="made_up_app:app", **settings)
-
-
-# It answers whether it is there, and then no more.
-HANGING = """
-    import asyncio
-
-    async def app(scope, receive, send):
-        if scope["type"] == "http":
-            if scope["path"] != "/":
-                await asyncio.sleep(1_000)
-            await send({"type": "http.response.start", "status": 200})
-            await send({"type": "http.response.body"})
-"""
+def made_up_result(claim: Claim, **more: Any) -> Result:
+    """Return a result in which the n-th case of a claim takes n, n / 2, 2 n, n, n, ... seconds."""
+    runs = [
+        made_up_run(case.name, number, place * {2: 0.5, 3: 2.0}.get(number, 1.0), **more)
+        for number in range(1, claim.rounds + 1)
+        for place, case in enumerate(claim.cases, start=1)
+    ]
+    return Result(claim.name, claim.rounds, ENVIRONMENT, claim.cases, runs)

@@ -2,102 +2,36 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
-from harness.processes import Stopped, start_child
+from harness import processes
+from harness.processes import Stopped, end
+from helpers import DEADLINE, ROOT, finish, posix_only, start_python, wait_for
+
+BENCHMARKS = ROOT / "benchmarks"
+
+# A program with a server that never answers an item, and a client that waits for it.
+PROGRAM = """
+import sys
+from harness.client import run_case
+from harness.processes import Stopped, stop_on_signals
+from harness.runs import Case, ServerSettings
 from harness.server import start_server
-from helpers import DEADLINE, ROOT, Outcome, finish, start_python, wait_for
-from made_up import HANGING, made_up_server
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and process groups")
-
-COMPARE = ROOT / "benchmarks" / "compare.py"
-
-SLEEPING = "import time; print('up', flush=True); time.sleep(1_000)"
-WITH_CHILD = (
-    "import subprocess, sys, time;"
-    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1_000)']);"
-    "print(child.pid, flush=True);"
-    "time.sleep(1_000)"
-)
-
-
-def read_line(process: subprocess.Popen[bytes]) -> str:
-    """Return the next line that a child prints."""
-    assert process.stdout
-    return process.stdout.readline().decode().strip()
-
-
-@contextmanager
-def child(code: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run Python code in a child."""
-    arguments = ["command", sys.executable, "-c", code]
-    with start_child(arguments, stdout=subprocess.PIPE, stderr=None) as process:
-        yield process
-
-
-# -- The with block -----------------------------------------------------------------------------
-
-
-def test_with_block_ends_the_child_and_what_it_started() -> None:
-    with child(WITH_CHILD) as process:
-        grandchild = psutil.Process(int(read_line(process)))
-        assert grandchild.is_running()
-    assert process.returncode == -signal.SIGTERM  # asked, not killed
-    assert_gone([grandchild])
-
-
-def test_with_block_ends_the_child_after_an_exception() -> None:
-    with pytest.raises(ZeroDivisionError), child(SLEEPING) as process:
-        read_line(process)
-        raise ZeroDivisionError
-    assert process.returncode == -signal.SIGTERM
-
-
-def test_what_a_child_leaves_behind_is_killed() -> None:
-    """The child itself is gone already, as a server that was killed."""
-    with child(WITH_CHILD) as process:
-        grandchild = psutil.Process(int(read_line(process)))
-        process.kill()
-        process.wait()
-        assert grandchild.is_running()
-    assert_gone([grandchild])
-
-
-def test_child_that_does_not_end_when_asked_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Uvicorn waits for the request that it is answering."""
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with socket.socket() as connection:
-        with start_server(made_up_server(tmp_path, HANGING)) as server:
-            assert server.process
-            uvicorn = psutil.Process(server.process.pid)
-            connection.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
-            connection.sendall(b"GET /items/5 HTTP/1.1\r\nHost: here\r\n\r\n")
-            wait_for(lambda: is_connected(uvicorn), "the connection")
-        assert server.process.returncode == -signal.SIGKILL
-
-
-def test_child_keeps_its_exit_code() -> None:
-    with child("import sys; sys.exit(7)") as process:
-        assert process.wait(DEADLINE) == 7
-
-
-def test_program_that_a_child_runs_has_no_standard_input() -> None:
-    with child("import sys; print(repr(sys.stdin.read()))") as process:
-        assert read_line(process) == "''"
-
-
-# -- Whole programs -----------------------------------------------------------------------------
+stop_on_signals()
+script, workers = sys.argv[1:]
+settings = ServerSettings(app="endpoints:app", latency_ms=1_000_000, workers=int(workers))
+try:
+    with start_server(settings) as server:
+        run_case(Case("a", script, "", "", 4, 4, path="/await"), server, 1)
+except Stopped as stop:
+    sys.exit(stop.exit_code)
+"""
 
 
 def is_connected(process: psutil.Process) -> bool:
@@ -106,139 +40,107 @@ def is_connected(process: psutil.Process) -> bool:
     return any(connection.status == psutil.CONN_ESTABLISHED for connection in connections)
 
 
-def start_compare(folder: Path, workers: int) -> subprocess.Popen[str]:
-    """Start a comparison of which each request takes four seconds."""
-    options = ("--latency-ms", "4000", "--workers", str(workers))
-    return start_python(folder, str(COMPARE), *options)
+def start_program(folder: Path, script: str, workers: int) -> subprocess.Popen[str]:
+    """Start the program with a script and a number of server processes."""
+    path = os.pathsep.join([str(BENCHMARKS), str(ROOT)])
+    return start_python(folder, "-c", PROGRAM, script, str(workers), PYTHONPATH=path)
 
 
-def start_study(folder: Path, workers: int) -> subprocess.Popen[str]:
-    """Start a study whose server never answers."""
-    settings = made_up_server(folder, HANGING, workers=workers)
-    code = (
-        "from dataclasses import replace\n"
-        "from pathlib import Path\n"
-        "import study\n"
-        "from claims import Claim\n"
-        "from harness.runs import ASYNC, ServerSettings\n"
-        f"case = replace(ASYNC, server={settings!r})\n"
-        "study.CLAIMS[:] = [Claim('hanging', 'It hangs.', [case], [['requests']])]\n"
-        "study.MEASURED_HERE = Path('results-here')\n"
-        "study.app()\n"
-    )
-    path = os.pathsep.join([str(COMPARE.parent), str(folder)])
-    return start_python(folder, "-c", code, PYTHONPATH=path)
-
-
-START = {"a comparison": start_compare, "a study": start_study}
-
-
-def family_with_a_request(process: subprocess.Popen[str], workers: int) -> list[psutil.Process]:
-    """Return the processes that a program started, once its client waits for an answer."""
+def waiting_family(process: subprocess.Popen[str], clients: int) -> list[psutil.Process]:
+    """Return the processes that a program started, once its clients wait for an answer."""
     program = psutil.Process(process.pid)
-    # A client and a server; with two workers, uvicorn starts both of them and a resource tracker.
-    complete = 2 if workers == 1 else 5
 
     def is_complete() -> bool:
         assert process.poll() is None, process.communicate()
         try:
-            family = program.children(recursive=True)
-            clients = [member for member in program.children() if "client" in member.cmdline()]
-            return len(family) >= complete and any(is_connected(client) for client in clients)
+            tops = [child for child in program.children() if "client" in child.cmdline()]
+            family = [member for top in tops for member in (top, *top.children(recursive=True))]
+            return sum(map(is_connected, family)) == clients
         except psutil.NoSuchProcess:
             return False
 
-    wait_for(is_complete, "a request in flight")
+    wait_for(is_complete, "requests in flight")
     return program.children(recursive=True)
 
 
 def assert_gone(family: list[psutil.Process]) -> None:
-    """Assert that processes end within three seconds."""
-    _, left = psutil.wait_procs(family, timeout=3)
+    """Assert that processes end soon."""
+    _, left = psutil.wait_procs(family, timeout=DEADLINE)
     assert not left, [process.cmdline() for process in left]
 
 
-@pytest.mark.parametrize("workers", [1, 2], ids=["1 worker", "2 workers"])
-@pytest.mark.parametrize("program", START)
-def test_kill_9_leaves_nothing(program: str, workers: int, tmp_path: Path) -> None:
-    process = START[program](tmp_path, workers)
-    family = family_with_a_request(process, workers)
+@posix_only
+def test_kill_9_of_the_parent_ends_the_children_and_what_they_started(tmp_path: Path) -> None:
+    process = start_program(tmp_path, "benchmarks/forms/processes.py", workers=2)
+    family = waiting_family(process, clients=2)
+    spawned = [member for member in family if "spawn_main" in str(member.cmdline())]
+    assert len(spawned) == 4  # two processes of the client, and two workers
     process.kill()
     assert_gone(family)
-    finish(process)
+    process.communicate()
 
 
-def assert_stopped(outcome: Outcome, exit_code: int) -> None:
-    """Assert that a program said once that it was stopped, and no more."""
-    assert (outcome.exit_code, outcome.stdout) == (exit_code, "")
-    assert outcome.stderr.splitlines()[-1] == "Stopped."
-    assert outcome.stderr.count("Stopped.") == 1
-    assert "Traceback" not in outcome.stderr
-
-
-@pytest.mark.parametrize(
-    ("program", "workers", "number", "exit_code"),
-    [
-        ("a comparison", 2, signal.SIGINT, 130),
-        ("a study", 1, signal.SIGINT, 130),
-        ("a study", 1, signal.SIGTERM, 143),
-        ("a study", 1, signal.SIGHUP, 129),  # its terminal was closed
-    ],
-)
-def test_signal_leaves_nothing(
-    program: str, workers: int, number: signal.Signals, exit_code: int, tmp_path: Path
-) -> None:
-    process = START[program](tmp_path, workers)
-    family = family_with_a_request(process, workers)
+@posix_only
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_signal_ends_the_children_though_they_wait(number: signal.Signals, tmp_path: Path) -> None:
+    """Uvicorn does not end at SIGTERM as long as a request is in flight."""
+    process = start_program(tmp_path, "test_blocking.py", workers=1)
+    family = waiting_family(process, clients=1)
     process.send_signal(number)
-    assert_stopped(finish(process), exit_code)
-    assert_gone(family)
-
-
-def test_ctrl_c_held_down_leaves_nothing(tmp_path: Path) -> None:
-    process = start_study(tmp_path, workers=2)
-    family = family_with_a_request(process, workers=2)
-    while process.poll() is None:
-        process.send_signal(signal.SIGINT)
+    if number == signal.SIGINT:  # held down
+        while process.poll() is None:
+            process.send_signal(number)
     outcome = finish(process)
-    # While Python shuts down, a signal may end it; a shell says 130 then, too.
-    assert outcome.exit_code in (130, -signal.SIGINT)
-    assert_stopped(outcome, outcome.exit_code)
+    # While Python shuts down, a signal may end it; a shell says the same then.
+    assert outcome.exit_code in (128 + number, -number), outcome
+    assert outcome.stderr == ""
     assert_gone(family)
 
 
-def test_server_killed_under_a_comparison_leaves_nothing(tmp_path: Path) -> None:
-    """The supervisor is killed; its workers go on to answer, so the first run ends."""
-    options = ("-n", "1", "--latency-ms", "1000", "--workers", "2")
-    process = start_python(tmp_path, str(COMPARE), *options)
-    family = family_with_a_request(process, workers=2)
-    (supervisor,) = (member for member in family if "server" in member.cmdline())
-    supervisor.kill()
-    outcome = finish(process)
-    assert (outcome.exit_code, outcome.stdout) == (1, "")
-    assert outcome.stderr.splitlines()[1:] == ["The server ended with exit code -9."]
-    assert_gone(family)
+DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(1000)"
 
 
-# -- Signals ------------------------------------------------------------------------------------
+@posix_only
+def test_child_that_ignores_sigterm_is_killed_where_there_are_no_groups(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "GRACE_PERIOD", 0.1)
+    monkeypatch.delattr(os, "killpg")
+    process = subprocess.Popen([sys.executable, "-c", DEAF], stdout=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.readline()
+    end(process)
+    assert process.returncode == -signal.SIGKILL
+    assert process.stdout.closed
 
 
-def test_only_the_first_signal_raises(tmp_path: Path) -> None:
+def test_child_ends_itself_where_there_are_no_groups() -> None:
+    code = "import os, harness.child as c\nvars(os).pop('killpg', 0)\nc.watch_parent()\nprint(1)"
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(
+        command, cwd=BENCHMARKS, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, b"", b"")
+
+
+@posix_only
+def test_only_the_first_signal_raises_and_an_ignored_one_stays_ignored(tmp_path: Path) -> None:
     code = (
         "import os, signal, time\n"
         "from harness.processes import Stopped, stop_on_signals\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
         "stop_on_signals()\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
         "try:\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    time.sleep(60)\n"
         "except Stopped as stop:\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    os.kill(os.getpid(), signal.SIGHUP)\n"
         "    print(stop.exit_code)\n"
     )
-    outcome = finish(start_python(tmp_path, "-c", code, PYTHONPATH=str(ROOT / "benchmarks")))
-    assert (outcome.stdout, outcome.stderr) == ("143\n", "")
+    outcome = finish(start_python(tmp_path, "-c", code, PYTHONPATH=str(BENCHMARKS)))
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (0, "143\n", "")
 
 
 def test_stopped_is_no_exception_that_a_program_catches_by_mistake() -> None:

@@ -1,355 +1,364 @@
-"""The studies: what they measure and keep, and what is made of it."""
+"""The studies: what they claim, measure and keep, and what is made of it."""
 
-import json
+import logging
 import re
-import shutil
 import signal
+import sys
 from collections import Counter
 from dataclasses import replace
-from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+import charts
+import report
 import study
-from claims import CLAIMS, Claim
-from harness.results import Result, load, save
-from harness.runs import ASYNC, BLOCKING, MeasurementError
-from helpers import DEADLINE, ROOT, Outcome, finish, start_python
-from made_up import made_up_case, made_up_run
+from claims import ASYNC, BLOCKING, CLAIMS, Claim
+from harness.results import load, save
+from helpers import DEADLINE, ROOT, Outcome, finish, posix_only, start_python
+from made_up import made_up_case, made_up_result
 
-STUDY = ROOT / "benchmarks" / "study.py"
-
-
-def run_study(folder: Path, *options: str) -> Outcome:
-    """Run the command to its end."""
-    return finish(start_python(folder, str(STUDY), *options), 5 * DEADLINE)
-
+FEW = next(claim for claim in CLAIMS if claim.name == "few")
 
 # -- Claims -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
-def test_cases_of_a_claim_have_names_and_bases(claim: Claim) -> None:
+def test_claim(claim: Claim) -> None:
     names = Counter(case.name for case in claim.cases)
     assert max(names.values()) == 1
-    assert all(name in names for name in claim.key_cases)
-    ratios = {"times as fast", "factor of less work", "times as fast, start to exit"}
-    if (
-        ratios & {column for columns in claim.tables for column in columns}
-        and claim.name != "timeline"
-    ):
-        assert all(case.base in names for case in claim.cases)
-    assert (
-        all(case.requests >= (case.concurrency or 1) for case in claim.cases) or claim.name == "few"
-    )
+    bases = {case.name: case.base for case in claim.cases}
+    assert {*bases.values()} <= {*names}
+    assert all(bases[base] == base for base in bases.values())  # a base is its own
+    assert {*claim.columns} <= {*report.COLUMNS}
+    assert claim.statement.isascii() and claim.statement.endswith(".")
+    for case in claim.cases:
+        assert (ROOT / case.script).is_file()
+        if case.replacement:
+            module = ROOT / "benchmarks" / f"{case.replacement.replace('.', '/')}.py"
+            assert module.is_file()
+        assert case.requests >= (case.concurrency or 1) or claim.name == "few", case
+        waiting = case.requests / (case.concurrency or 1) * case.server.latency_ms / 1_000
+        assert waiting <= 1.1 or claim.name in ("few", "endpoint", "timeline"), case
 
 
-def test_a_run_takes_about_a_second() -> None:
-    endless = {"few", "growth", "peers", "timeline"}
-    for claim in CLAIMS:
-        for case in claim.cases:
-            waiting = case.requests / (case.concurrency or 1) * case.server.latency_ms / 1000
-            blocked = case.server.app == "server_blocked:app"
-            assert waiting <= 1.1 or blocked or claim.name in endless, case
+def test_claims_have_names_of_their_own() -> None:
+    names = [claim.name for claim in CLAIMS]
+    assert len(set(names)) == len(names)
+    assert {draw.__name__ for draw in charts.DRAWN} <= {*names}
 
 
 # -- Measuring ----------------------------------------------------------------------------------
 
-
-def small_claim(rounds: int = 2) -> Claim:
-    """Return a claim that takes a moment."""
-    first = replace(ASYNC, name="a", requests=5, base="b")
-    second = replace(BLOCKING, name="b", requests=5, base="b", library="urllib3")
-    return Claim("small", "It is small.", [first, second], [["requests", "times as fast"]], rounds)
-
-
-def test_measure_writes_the_runs_and_prints_the_table(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    claim = small_claim()
-    study.measure(claim, tmp_path)
-    stdout, stderr = capsys.readouterr()
-    result = load(tmp_path / "small.json")
-    assert (result.claim, result.rounds, result.cases) == ("small", 2, claim.cases)
-    assert [run.case for run in result.runs] == [*"abba"]
-    assert all(run.ok == 5 for run in result.runs)
-    assert [*result.environment["libraries"]] == [*study.SCRIPT_LIBRARIES, "urllib3"]
-    assert "It is small.\n\n|  | requests | times as fast |\n" in stdout
-    assert "| b | 5 | 1 (base) |" in stdout
-    assert stderr.startswith("small, round 1 of 2: a, 5 of 5 ok in ")
-    summary = json.loads((tmp_path / "small.json").read_text())["summary"]
-    assert summary["a"]["requests_per_s"]["low"] > 0
-
-
-def test_what_is_not_installed_is_named_and_left_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    claim = small_claim(rounds=1)
-    gone = made_up_case("b", base="b", library="no_such_library")
-    study.measure(Claim("small", "", [claim.cases[0], gone], claim.tables, 1), tmp_path)
-    stdout, stderr = capsys.readouterr()
-    assert "small: not installed, so not measured: b\n" in stderr
-    assert "| a | 5 | - |" in stdout
-    assert [case.name for case in load(tmp_path / "small.json").cases] == ["a"]
-
-
-def test_study_of_which_nothing_is_installed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    gone = made_up_case("a", base="a", library="no_such_library")
-    study.measure(Claim("small", "", [gone], [["requests"]], 1), tmp_path)
-    assert "small: not installed, so not measured: a\n" in capsys.readouterr().err
-    assert not [*tmp_path.iterdir()]
-
-
-def test_part_of_a_round_is_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    missing = replace(BLOCKING, name="b", client="no_such_variant")
-    claim = Claim("small", "", [small_claim().cases[0], missing], [["requests"]], 2)
-    with pytest.raises(MeasurementError, match="no_such_variant ended without a result"):
-        study.measure(claim, tmp_path)
-    stdout, stderr = capsys.readouterr()
-    assert "a, 5 of 5 ok" in stderr
-    assert stdout == ""
-    assert not [*tmp_path.iterdir()]
-
-
-def test_quick_runs_each_client_on_each_server_and_each_claim() -> None:
-    quick = study.quickened(CLAIMS)
-    assert [claim.name for claim in quick] == [claim.name for claim in CLAIMS]
-    assert all(claim.cases for claim in quick)
-    kinds = [(case.client, case.server) for claim in quick for case in claim.cases]
-    assert len(kinds) <= len(set(kinds)) + len(CLAIMS)
-    assert set(kinds) == {(case.client, case.server) for claim in CLAIMS for case in claim.cases}
-    assert all(case.requests <= 20 for claim in quick for case in claim.cases)
-    assert all((case.concurrency or 1) <= 4 for claim in quick for case in claim.cases)
-    variants = {path.stem for path in (ROOT / "benchmarks" / "variants").glob("*.py")}
-    used = {case.client for claim in CLAIMS for case in claim.cases}
-    used |= {case.server.app.partition(":")[0] for claim in CLAIMS for case in claim.cases}
-    assert variants <= used
-    assert all(claim.rounds == 1 for claim in quick)
-
-
-# -- The command --------------------------------------------------------------------------------
-
-
-def test_list(tmp_path: Path) -> None:
-    outcome = run_study(tmp_path, "--list")
-    assert outcome.exit_code == 0
-    lines = outcome.stdout.splitlines()
-    assert [line.split(maxsplit=1) for line in lines] == [[c.name, c.statement] for c in CLAIMS]
-
-
-def test_unknown_study(tmp_path: Path) -> None:
-    outcome = run_study(tmp_path, "speed")
-    assert (outcome.exit_code, outcome.stdout) == (2, "")
-    assert "no study is called speed. Choose from headline," in " ".join(outcome.stderr.split())
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
+SMALL = Claim(
+    "small",
+    "It is small.",
     [
-        (["--publish", "--quick"], "--quick and --publish: use only one of them."),
-        (["--check", "few"], "--check: it takes no NAME, but all studies."),
-        (["--render", "few"], "--render: it takes no NAME, but all studies."),
+        replace(ASYNC, name="a", requests=5, concurrency=2, base="b"),
+        replace(BLOCKING, name="b", requests=5, base="b"),
     ],
-    ids=" ".join,
+    ["requests", "times as fast"],
+    rounds=100,
 )
-def test_options_that_exclude_each_other(options: list[str], message: str) -> None:
-    outcome = CliRunner().invoke(study.app, options)
-    assert outcome.exit_code == 2
-    assert message in re.sub(r"[│\s]+", " ", outcome.stderr)
+
+# The command with another claim, in the folder in which it is called.
+SMALL_STUDY = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv.pop(1).split("|")
+import study, test_study
+import logging
+logging.basicConfig(level=logging.INFO, format="%(message)s")
+study.CLAIMS[:] = [test_study.SMALL]
+study.PUBLISHED, study.MEASURED_HERE = Path("results"), Path("results-here")
+study.app()
+"""
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A copy of the project."""
-    ignore = shutil.ignore_patterns(".*", "__pycache__", "results-here", "tests")
-    return Path(shutil.copytree(ROOT, tmp_path / "project", ignore=ignore))
-
-
-def study_in(project: Path, *options: str, **env: str) -> Outcome:
-    """Run the command of a copy."""
-    command = str(project / "benchmarks" / "study.py")
-    return finish(start_python(project, command, *options, **env), 5 * DEADLINE)
-
-
-def contents(project: Path) -> dict[Path, bytes]:
-    """Return all files of a copy, except for what was measured there."""
-    return {
-        path: path.read_bytes()
-        for path in project.rglob("*")
-        if path.is_file() and "results-here" not in path.parts
-    }
-
-
-def test_ctrl_c_keeps_whole_rounds_and_changes_no_document(project: Path) -> None:
-    before = contents(project)
-    command = str(project / "benchmarks" / "study.py")
-    process = start_python(project, command, "timeline", PYTHONDONTWRITEBYTECODE="1")
+@posix_only
+def test_run_that_is_stopped_keeps_whole_rounds(tmp_path: Path) -> None:
+    (tmp_path / "results-here").mkdir()
+    path = f"{ROOT / 'benchmarks'}|{ROOT / 'tests'}"
+    process = start_python(tmp_path, "-c", SMALL_STUDY, path, "run", "small")
     assert process.stderr
-    lines = [process.stderr.readline()]
-    while not lines[-1].startswith("timeline, round 2 of 3: "):
-        assert process.poll() is None, lines
-        lines.append(process.stderr.readline())
+    announcement, *lines = [process.stderr.readline() for _ in range(4)]
     process.send_signal(signal.SIGINT)
     outcome = finish(process)
-    assert outcome.exit_code == 130
-    *run_lines, kept, stopped = [*lines, *outcome.stderr.splitlines()]
-    rounds = len(run_lines) // 6  # 3 scripts, with and without latency
-    measured = project / "benchmarks" / "results-here" / "timeline.json"
-    assert kept == f"{rounds} of 3 rounds are kept in {measured}."
-    assert stopped == "Stopped."
-    assert "| blocking (requests), 20 ms |" in outcome.stdout
-    result = load(measured)
-    assert (result.claim, result.rounds, len(result.runs)) == ("timeline", rounds, 6 * rounds)
-    assert all(len(run.spans_s) == 96 for run in result.runs)
-    assert result.environment["commit"] is None  # the copy is no checkout
-    assert contents(project) == before
+    assert outcome.exit_code == 130, outcome
+    assert announcement == "About 0 min. Leave the machine alone meanwhile.\n"
+    for line, start in zip(lines, ("1 of 100: a", "1 of 100: b", "2 of 100: b"), strict=True):
+        assert line.startswith(f"small, round {start}, 5 of 5 ok in ")
+    rounds = (len(lines) + len(outcome.stderr.splitlines())) // 2
+    assert f"\nsmall: {report.plural(rounds, 'round')} of 100\n" in outcome.stdout
+    assert re.search(r"\nb +5 +1 \(base\)\n", outcome.stdout)
+    published = "The published claim, which this may confirm or refute: It is small.\n"
+    assert published in outcome.stdout
+    assert outcome.stdout.isascii()
+    result = load(tmp_path / "results-here" / "small.json")
+    assert (result.claim, result.rounds, result.cases) == ("small", rounds, SMALL.cases)
+    assert len(result.runs) == 2 * rounds
+    libraries = {"aiohttp", "requests", "fastapi", "uvicorn"}
+    assert {*result.environment["libraries"]} == libraries
 
 
-def test_quick_runs_briefly_and_keeps_nothing(project: Path) -> None:
-    before = contents(project)
-    outcome = study_in(project, "--quick", "growth", PYTHONDONTWRITEBYTECODE="1")
-    assert outcome.exit_code == 0, outcome
-    assert outcome.stdout.count("\n| ") == 1 + 1 + 3  # a header, a line under it, and 3 rows
-    lines = outcome.stderr.splitlines()
-    assert len(lines) == 3
-    assert all(", 20 of 20 ok in " in line for line in lines)
-    assert contents(project) == before
-    assert not (project / "benchmarks" / "results-here").exists()
+def test_part_of_a_round_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(study, "stop_on_signals", lambda: None)
+    broken = replace(SMALL.cases[1], script=str(tmp_path / "no_such_script.py"))
+    caplog.set_level(logging.INFO)
+    assert study.measure_all([replace(SMALL, cases=[SMALL.cases[0], broken])], tmp_path) == 1
+    first, error = caplog.messages
+    assert first.startswith("small, round 1 of 100: a, 5 of 5 ok in ")
+    assert error.startswith("b ended without a result, exit code 1. FileNotFoundError: ")
+    assert not [*tmp_path.iterdir()]
 
 
-def test_study_that_cannot_go_on_ends_in_one_line(tmp_path: Path) -> None:
+def test_result_is_printed_before_it_is_written_and_written_if_it_cannot_be_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = made_up_result(FEW)
+    path = tmp_path / "results-here" / "few.json"
+
+    class ClosedPipe:
+        def write(self, text: str) -> None:
+            assert not path.exists()
+            raise BrokenPipeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", ClosedPipe())
+        with pytest.raises(BrokenPipeError):
+            study.keep(FEW, result, path.parent)
+    assert load(path) == result
+
+
+def test_failures_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study.keep(FEW, made_up_result(FEW, failures={"HTTP 503": 2}), tmp_path)
+    assert f"\n{FEW.cases[0].name}: {2 * FEW.rounds} x HTTP 503\n" in capsys.readouterr().out
+
+
+def test_what_cannot_run_here_is_named_and_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "raising.py").write_text("print('noise')\nraise RuntimeError('no such CPU')\n")
+    (tmp_path / "crashing.py").write_text("import os\nos._exit(3)\n")
+    monkeypatch.chdir(tmp_path)
+    cases = [
+        made_up_case("a", library="no_such_library"),
+        made_up_case("b"),
+        made_up_case("c", library="raising"),
+        made_up_case("d", python="no_such_python"),
+        made_up_case("e", library="no_such_library"),
+        made_up_case("f", library="crashing"),
+    ]
+    caplog.set_level(logging.INFO)
+    assert study.available_cases(Claim("x", "", cases, [])) == [cases[1]]
+    messages = [
+        message.replace(f"{sys.executable} can't import", "-") for message in caplog.messages
+    ]
+    assert messages == [
+        "x: - no_such_library: ModuleNotFoundError: No module named 'no_such_library'. "
+        "Left out: a; e",
+        "x: - raising: RuntimeError: no such CPU. Left out: c",
+        "x: no_such_python is not on PATH. Left out: d",
+        "x: - crashing: . Left out: f",
+    ]
+    study.measure(Claim("x", "", cases[:1], []), tmp_path / "results-here")
+    assert not (tmp_path / "results-here").exists()
+
+
+def test_quick_has_every_kind_of_case_once() -> None:
+    def kinds(claims: list[Claim]) -> list[tuple[Any, ...]]:
+        return [
+            (case.script, case.replacement, case.python, case.path, case.server)
+            for claim in claims
+            for case in claim.cases
+        ]
+
+    quick = [*study.quickened(CLAIMS)]
+    assert [claim.name for claim in quick] == [claim.name for claim in CLAIMS]
+    assert all(claim.cases and claim.rounds == 1 for claim in quick)
+    assert {*kinds(quick)} == {*kinds(CLAIMS)}
+    assert len(kinds(quick)) <= len({*kinds(CLAIMS)}) + 2 * len(CLAIMS)
+    assert max(case.requests for claim in quick for case in claim.cases) == 20
+    assert max(case.concurrency or 1 for claim in quick for case in claim.cases) == 4
+
+
+def test_nothing_but_a_python_is_missing_here(caplog: pytest.LogCaptureFixture) -> None:
+    """So `quick`, which CI runs, runs everything."""
+    for claim in study.quickened(CLAIMS):
+        study.available_cases(claim)
+    assert all(re.match(r"cores: python3\.13t? ", line) for line in caplog.messages), caplog.text
+
+
+def test_quick_keeps_nothing(tmp_path: Path) -> None:
     code = (
-        "from dataclasses import replace\n"
-        "from pathlib import Path\n"
-        "import study\n"
-        "from claims import Claim\n"
-        "from harness.runs import BLOCKING\n"
-        "right = replace(BLOCKING, requests=3)\n"
-        "wrong = replace(right, client='no_such_variant')\n"
-        "study.CLAIMS[:] = [\n"
-        "    Claim('right', '', [right], [['requests']], 1),\n"
-        "    Claim('wrong', '', [wrong], [['requests']], 1),\n"
-        "]\n"
-        "study.MEASURED_HERE = Path('results-here')\n"
-        "study.app()\n"
+        "import logging, study\n"
+        "logging.basicConfig(level=logging.INFO, format='%(message)s')\n"
+        "study.CLAIMS[:] = [c for c in study.CLAIMS if c.name == 'timeline']\n"
+        "study.app(['quick'])\n"
     )
-    outcome = finish(start_python(tmp_path, "-c", code, PYTHONPATH=str(STUDY.parent)))
-    assert outcome.exit_code == 1
-    run_line, error = outcome.stderr.splitlines()
-    assert run_line.startswith("right, round 1 of 1: blocking (requests), 3 of 3 ok in ")
-    assert error.startswith("no_such_variant ended without a result, exit code 1. ")
-    assert [path.name for path in (tmp_path / "results-here").iterdir()] == ["right.json"]
+    outcome = finish(start_python(tmp_path, "-c", code, PYTHONPATH=str(ROOT / "benchmarks")))
+    assert outcome.exit_code == 0, outcome
+    for line in outcome.stderr.splitlines():
+        assert re.fullmatch(r"\w+, round 1 of 1: .*, (\d+) of \1 ok in .* s", line)
+    assert len(outcome.stderr.splitlines()) == 3
+    assert "\ntimeline: 1 round of 1\n" in outcome.stdout
+    assert outcome.stdout.isascii()
+    (folder,) = {Path(path).parent for path in re.findall("All runs: (.*)", outcome.stdout)}
+    assert not folder.exists()
 
 
 # -- Publishing ---------------------------------------------------------------------------------
 
 
-def made_up_result(claim: Claim, seconds: float, cpu: str = "A Chip") -> Result:
-    """Return a result in which the n-th case of a claim takes n times so many seconds."""
-    runs = [
-        made_up_run(case.name, number, seconds * place * factor)
-        for number, factor in zip(range(1, claim.rounds + 1), cycle([1.0, 0.5, 2.0]))
-        for place, case in enumerate(claim.cases, start=1)
-    ]
-    environment = {
-        "date": "2026-11-25 08:30",
-        "cpu": cpu,
-        "cores": 2,
-        "system": "Linux",
-        "python": "3.11.7",
-        "libraries": {},
-    }
-    return Result(claim.name, claim.rounds, environment, [*claim.cases], runs)
-
-
-def test_two_machines_are_compared_by_the_key_cases(monkeypatch: pytest.MonkeyPatch) -> None:
-    claim = replace(small_claim(), key_cases=["a"])
-    other = replace(claim, name="other", key_cases=())
-    headline = replace(claim, name="headline", key_cases=("b", "a"))
-    claims = [headline, claim, other]
-    monkeypatch.setattr(study, "CLAIMS", claims)
-    first = {c.name: made_up_result(c, 1.0) for c in claims}
-    second = {c.name: made_up_result(c, 1.0, "B Chip") for c in claims}
-    runs = [
-        replace(run, elapsed_s=3 * run.elapsed_s) if run.case == "a" else run
-        for run in second["small"].runs
-    ]
-    second["small"] = replace(second["small"], runs=runs)
-    assert study.two_machines(first, second) == (
-        "| times as fast | A Chip | B Chip |\n"
-        "| --- | ---: | ---: |\n"
-        "| [headline](#headline): b | 1 (base) | 1 (base) |\n"
-        "| [headline](#headline): a | 2.00 | 2.00 |\n"
-        "| [small](#small): a | 2.00 | 0.67 |"
-    )
-
-
-def test_published_results_make_the_documents(project: Path) -> None:
-    """One project goes through all of it, because each step draws all pictures."""
-    published = project / "benchmarks" / "results"
-    second = project / "benchmarks" / "results-second"
-    measured = project / "benchmarks" / "results-here"
-    results = project / "benchmarks" / "RESULTS.md"
-    headline = CLAIMS[0]
-
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with documents and made-up results of all studies, rendered without pictures."""
+    published = tmp_path / "results"
+    monkeypatch.setattr(study, "PROJECT", tmp_path)
+    monkeypatch.setattr(study, "PUBLISHED", published)
+    monkeypatch.setattr(study, "MEASURED_HERE", tmp_path / "results-here")
+    monkeypatch.setattr(study, "DOCUMENTS", (tmp_path / "README.md", tmp_path / "RESULTS.md"))
+    monkeypatch.setattr(charts, "DRAWN", ())
+    (tmp_path / "results-here").mkdir()
+    published.mkdir()
     for claim in CLAIMS:
-        save(made_up_result(claim, 1.0), {}, published / f"{claim.name}.json")
-        save(made_up_result(claim, 10.0, "B Chip"), {}, second / f"{claim.name}.json")
-    nothing = study_in(project, "--publish")
-    assert nothing.exit_code == 1
-    assert nothing.one_line == (
-        f"Nothing to publish: none of these studies was measured in {measured}."
+        save(made_up_result(claim), published / f"{claim.name}.json")
+    names = ["statements", "machine"]
+    for claim in CLAIMS:
+        names += [f"statement of {claim.name}", f"table of {claim.name}"]
+    blocks = "\n".join(f"<!-- {name} -->\n<!-- end -->\n" for name in names)
+    (tmp_path / "README.md").write_text("# Title\n\nSee [few](RESULTS.md#few), first.\n")
+    (tmp_path / "RESULTS.md").write_text(f"## few\n\n{blocks}\n## fewer\n")
+    assert command("render").exit_code == 0
+    return tmp_path
+
+
+@pytest.fixture
+def illustrated(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same folder with one picture."""
+    monkeypatch.setattr(charts, "DRAWN", (charts.cores,))
+    assert command("render").exit_code == 0
+    return project
+
+
+def command(*arguments: str) -> Outcome:
+    """Run the command in this process."""
+    result = CliRunner().invoke(study.app, arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result
+    return Outcome(result.exit_code, result.stdout, result.stderr)
+
+
+def test_render_writes_statements_tables_and_pictures(project: Path) -> None:
+    results = (project / "RESULTS.md").read_text(encoding="utf-8")
+    for claim in CLAIMS:
+        assert f"\n- [{claim.statement}](#{claim.name})\n" in results
+        marker = f"<!-- statement of {claim.name} -->\n\n**{claim.statement}**\n\n<!-- end -->"
+        assert marker in results
+        table = report.folded_table(claim.columns, made_up_result(claim))
+        assert f"<!-- table of {claim.name} -->\n\n{table}\n\n<!-- end -->" in results
+    assert "<!-- machine -->\n\nA Chip, 2 cores, Linux, Python 3.11.7, " in results
+    assert (project / "README.md").read_text() == "# Title\n\nSee [few](RESULTS.md#few), first.\n"
+
+
+def test_check_finds_what_is_out_of_date(illustrated: Path) -> None:
+    assert command("check") == Outcome(0, "", "")
+    document, picture = illustrated / "RESULTS.md", illustrated / "results" / "cores.svg"
+    drawn = picture.read_text(encoding="utf-8")
+    assert "stroke-width: 1.5" in drawn and ">1.00</text>" in drawn
+    picture.write_text(drawn.replace("stroke-width: 1.5", "stroke-width: 1.6"))
+    assert command("check").exit_code == 0  # another release of matplotlib draws other lines
+
+    document.write_text(document.read_text().replace("A Chip", "B Chip", 1))
+    picture.write_text(drawn.replace(">1.00</text>", ">1.01</text>"))
+    (illustrated / "results" / "cores-dark.svg").unlink()
+    outcome = command("check")
+    assert outcome.exit_code == 1
+    assert outcome.stdout.splitlines() == [
+        f"{path} is out of date. Run: python benchmarks/study.py render"
+        for path in (document, picture, illustrated / "results" / "cores-dark.svg")
+    ]
+    assert command("render").exit_code == 0
+    assert command("check").exit_code == 0
+
+
+def test_publish_copies_renders_and_names_what_to_look_at(project: Path) -> None:
+    here, published = project / "results-here" / "few.json", project / "results" / "few.json"
+    save(made_up_result(FEW, process_s=7.0), here)
+    outcome = command("publish")
+    assert outcome.exit_code == 0
+    assert published.read_bytes() == here.read_bytes()
+    table = report.folded_table(FEW.columns, load(here))
+    assert table in (project / "RESULTS.md").read_text(encoding="utf-8")
+    lines = outcome.stdout.splitlines()
+    assert lines[0].startswith("Published: few. ")
+    assert FEW.statement in outcome.stdout
+    assert lines[2:-1] == [
+        "README.md:3: See [few](RESULTS.md#few), first.",
+        "RESULTS.md:1: ## few",
+    ]
+    assert lines[-1].endswith(f": - [{FEW.statement}](#few)")
+
+
+@pytest.mark.parametrize("missing", ["rounds", "cases"])
+def test_publish_refuses_part_of_a_study(missing: str, project: Path) -> None:
+    result = made_up_result(FEW)
+    rounds, cases = FEW.rounds - (missing == "rounds"), result.cases[missing == "cases" :]
+    save(replace(result, rounds=rounds, cases=cases), project / "results-here" / "few.json")
+    save(made_up_result(CLAIMS[0], ok=900), project / "results-here" / f"{CLAIMS[0].name}.json")
+    before = {path: path.read_bytes() for path in project.glob("results/*")}
+    outcome = command("publish")
+    assert outcome.exit_code == 1
+    assert outcome.stdout == (
+        f"Nothing published: few has {rounds} of {FEW.rounds} rounds "
+        f"and {len(cases)} of {len(FEW.cases)} cases.\n"
     )
+    assert {path: path.read_bytes() for path in project.glob("results/*")} == before
 
-    assert study_in(project, "--render") == Outcome(0, "", "")
-    text = results.read_text(encoding="utf-8")
-    assert all(f"**{claim.statement}**" in text for claim in CLAIMS)
-    assert all(f"python benchmarks/study.py {claim.name}</code>" in text for claim in CLAIMS)
-    assert all(f"- [{claim.statement}](#{claim.name})" in text for claim in CLAIMS)
-    assert "| async (aiohttp), access log | 7,000 | 1.00 (0.50-2.00) |" in text
-    assert "| async (aiohttp), access log | 7,000 | 10.0 (5.00-20.0) |" in text
-    assert "| times as fast | A Chip | B Chip |" in text
-    assert "<!-- machine -->\n\nA Chip, " in text
-    assert "<!-- second machine -->\n\nB Chip, " in text
-    assert all(text.count(f"study.py {claim.name}</code>") == 2 for claim in CLAIMS)
-    assert "1,000 s" not in (published / "comparison.svg").read_text(encoding="utf-8")
 
-    save(made_up_result(headline, 250.0), {}, published / "headline.json")
-    (published / "library.svg").unlink()
-    outdated = study_in(project, "--check")
-    assert outdated.exit_code == 1
-    ending = " is out of date. Run: python benchmarks/study.py --render"
-    lines = outdated.stdout.splitlines()
-    assert all(line.endswith(ending) for line in lines)
-    named = {line.removesuffix(ending) for line in lines}
-    outdated_pictures = ("comparison", "comparison-dark", "library")
-    pictures = {f"benchmarks/results/{name}.svg" for name in outdated_pictures}
-    assert named - {"README.md"} == {"benchmarks/RESULTS.md"} | pictures
+def test_publish_without_a_measurement(project: Path) -> None:
+    save(made_up_result(FEW), project / "results-here" / "few.json")
+    outcome = command("publish", "headline")
+    assert outcome.exit_code == 1
+    assert outcome.stdout.startswith("Nothing to publish: ")
 
-    measured.mkdir()
-    whole = made_up_result(headline, 250.0)
-    *others, last = whole.cases
-    runs = [run for run in whole.runs if run.case != last.name]
-    incomplete = replace(whole, cases=others, runs=runs)
-    save(incomplete, {}, measured / "headline.json")
-    save(made_up_result(headline, 1.0), {}, published / "headline.json")
-    part = replace(made_up_result(CLAIMS[1], 250.0), rounds=2)
-    save(part, {}, measured / f"{CLAIMS[1].name}.json")
-    refused = study_in(project, "--publish")
-    assert refused.exit_code == 1
-    assert refused.one_line == "Nothing published: method has 2 of 9 rounds."
-    assert load(published / "headline.json") == made_up_result(headline, 1.0)
 
-    assert study_in(project, "--publish", "headline", "few") == Outcome(
-        0,
-        "Published: headline, without blocking (requests), 20 ms\n",
-        "Not measured here: few\n",
+@pytest.mark.parametrize("subcommand", ["run", "publish"])
+def test_unknown_study(subcommand: str, project: Path) -> None:
+    outcome = command(subcommand, "few", "speed")
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    message = " ".join(re.sub("[│─╭╮╰╯]", "", outcome.stderr).split())
+    assert f"no study is called speed. Choose from {CLAIMS[0].name}, {CLAIMS[1].name}, " in message
+
+
+def test_list(project: Path) -> None:
+    (project / "results" / "cores.json").unlink()
+    lines = command("list").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [claim.name for claim in CLAIMS]
+    for line, claim in zip(lines, CLAIMS, strict=True):
+        # The n-th case takes n s in all rounds but two, which take n / 2 and 2 n s; 0.5 s a process.
+        cases = len(claim.cases)
+        seconds = cases * (cases + 1) / 2 * (claim.rounds + 0.5) + 0.5 * cases * claim.rounds
+        expected = 0 if claim.name == "cores" else seconds / 60
+        assert line.split()[1:3] == [f"{expected:.1f}", "min"]
+        assert line.endswith(f" min  {claim.statement}")
+
+
+def test_settings_of_matplotlib_do_not_count(illustrated: Path) -> None:
+    code = (
+        "import charts, study\n"
+        "from pathlib import Path\n"
+        "charts.DRAWN = (charts.cores,)\n"
+        "study.PUBLISHED = Path('results')\n"
+        "study.DOCUMENTS = (Path('RESULTS.md'),)\n"
+        "study.list_claims()\n"
+        "study.app(['check'])\n"
     )
-    assert load(published / "headline.json") == incomplete
-    text = results.read_text(encoding="utf-8")
-    assert "| async (aiohttp), access log | 7,000 | 250 (125-500) |" in text
-    assert "1,000 s" in (published / "comparison.svg").read_text(encoding="utf-8")
+    (illustrated / "matplotlibrc").write_text("font.size: 99\nsvg.fonttype: path\n")
+    path = {"PYTHONPATH": str(ROOT / "benchmarks"), "MPLBACKEND": "module://nowhere"}
+    outcome = finish(start_python(illustrated, "-c", code, **path), DEADLINE)
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    assert len(outcome.stdout.splitlines()) == len(CLAIMS)
