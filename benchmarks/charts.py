@@ -118,7 +118,7 @@ def library(result: Result, theme: Theme) -> Figure:
 
 def cores(result: Result, theme: Theme) -> Figure:
     """Draw what each way to use more of two cores gains over blocking with the GIL."""
-    figure, axes = new_figure(4.4, "Without the GIL, threads with requests gain")
+    figure, axes = new_figure(4.4, "Two processes help requests; no GIL hardly does")
     bars = []
     for case in result.cases:
         ratios = figures.ratios(result.runs, case.name, case.base, "requests_per_s")

@@ -14,7 +14,28 @@
 """Compare the three scripts, in turn, against servers that this program starts itself.
 
 $ python benchmarks/compare.py
-SAMPLE
+A server that answers immediately:
+                                 requests    times as fast 24,999 client server
+                                    per s      as blocking   take    CPU    CPU
+async (aiohttp)     ############    3,522 5.18 (4.61-6.69)  7.1 s    94%    96%
+threads (requests)  ###               594 0.92 (0.82-0.96)   42 s    95%    35%
+blocking (requests) ###               627             1.00   40 s    74%    32%
+
+A server that takes 100 ms:
+                                 requests    times as fast 24,999 client server
+                                    per s      as blocking   take    CPU    CPU
+async (aiohttp)     ############      290 30.2 (30.2-30.4)   86 s    13%    16%
+threads (requests)  ############      286 29.9 (29.7-30.3)   87 s    45%    22%
+blocking (requests) #                9.58             1.00 43 min     2%     2%
+
+Medians of 3 rounds, 32 requests in flight or one after another, 2 cores
+Python 3.11.7, aiohttp 3.14.5, requests 2.34.2, fastapi 0.165.0, uvicorn 0.54.0
+
+With a server that answers immediately, async (aiohttp) is 5.18 times, threads
+(requests) is 0.92 times as fast as blocking (requests).
+With a server that takes 100 ms, async (aiohttp) is 30.2 times, threads
+(requests) is 29.9 times as fast as blocking (requests).
+The library, in brackets, counts too: README.md tells it apart from the method.
 """
 
 import json

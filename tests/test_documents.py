@@ -24,7 +24,7 @@ class OtherApi(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802  the name that http.server wants
+    def do_GET(self) -> None:
         """Answer with the name of a user."""
         found = re.fullmatch(r"/v2/users/(\d+)/name", self.path)
         body = b'{"name":"user %d"}' % int(found[1]) if found else b""
