@@ -1,12 +1,17 @@
 """What README.md and benchmarks/ say can be done, done."""
 
+import asyncio
+import inspect
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from helpers import CLIENTS, ROOT, edited, finish, run, start_python
 
@@ -63,6 +68,19 @@ def test_your_own_api(client: str, other_api: str, tmp_path: Path) -> None:
     )
     outcome = run(script)
     assert (outcome.exit_code, outcome.ok) == (0, 100), outcome
+
+
+def test_snippet_of_two_endpoints() -> None:
+    async def call_async(i: int) -> int:
+        return i
+
+    app = FastAPI()
+    names = {"app": app, "asyncio": asyncio, "ThreadPoolExecutor": ThreadPoolExecutor}
+    snippet: dict[str, Any] = names | {"call": int, "call_async": call_async}
+    exec(section("## Why").split("```python\n")[1].split("```")[0], snippet)
+    assert snippet["add_up"]() == asyncio.run(snippet["add_up_async"]()) == 45
+    assert not inspect.iscoroutinefunction(snippet["add_up"])
+    assert {"/sum", "/async-sum"} <= {getattr(route, "path", "") for route in app.routes}
 
 
 def test_sample_of_a_script_is_of_its_format() -> None:
