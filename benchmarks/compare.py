@@ -35,7 +35,7 @@ With a server that answers immediately, async (aiohttp) is 5.18 times, threads
 (requests) is 0.92 times as fast as blocking (requests).
 With a server that takes 100 ms, async (aiohttp) is 30.2 times, threads
 (requests) is 29.9 times as fast as blocking (requests).
-The library, in brackets, counts too: README.md tells it apart from the method.
+In brackets is the library, which differs, too: see "Why" in README.md.
 """
 
 import json
@@ -202,7 +202,7 @@ def text(comparison: Comparison) -> str:
     parts += conditions(comparison)
     parts += report.failures([case for cases in groups for case in cases], runs)
     parts += ["", *(answer(settings, cases, runs) for cases in groups)]
-    parts.append("The library, in brackets, counts too: README.md tells it apart from the method.")
+    parts.append('In brackets is the library, which differs, too: see "Why" in README.md.')
     return "\n".join(parts)
 
 

@@ -23,6 +23,7 @@ def copied(folder: Path, url: str, requests: int, **edits: str) -> None:
     source = PROCESSES.read_text(encoding="utf-8")
     for pattern, replacement in {
         r"^BASE_URL = .*": f'BASE_URL = "{url}"',
+        r"^TIMEOUT = .*": "TIMEOUT = 600",
         r"^urls = .*": f"urls = range(1, {requests + 1})",
     }.items():
         source, count = re.subn(pattern, replacement, source, flags=re.MULTILINE)
@@ -71,7 +72,7 @@ def test_ctrl_c_reports_what_was_answered(to_group: bool, tmp_path: Path) -> Non
         copied(tmp_path, server.url, 99)
         process = start_python(tmp_path, "-c", IN_A_GROUP)
         # Two processes send the nine items that are answered, and then 32 wait.
-        wait_for(lambda: server.asked.total() == 9 + 32, "requests in flight")
+        wait_for(lambda: server.asked.total() >= 9 + 32, "requests in flight")
         children = psutil.Process(process.pid).children()
         connected = [child for child in children if len(child.net_connections()) > 8]
         assert len(connected) == 2

@@ -4,8 +4,8 @@ It needs the scripts, so start it in the project's folder, or copy it there. Sta
 another terminal with `uvicorn main:app --no-access-log`. Then:
 
 $ python -m benchmarks.forms.processes
-processes, threads (requests): 24,999 of 24,999 ok in 10.52 s
-  2,376 requests/s, p50 6.02 ms, p99 54.31 ms, max 105.77 ms, CPU 148%
+processes, threads (requests): 24,999 of 24,999 ok in 21.38 s
+  1,169 requests/s, p50 20.90 ms, p99 52.71 ms, max 134.66 ms, CPU 149%
 
 The clock starts when all processes have started. The script takes no arguments. To change what it
 sends, edit the settings below its imports.
