@@ -62,7 +62,7 @@ def test_clock_starts_with_the_processes_and_the_cpu_is_that_of_all(tmp_path: Pa
     assert elapsed * int(outcome.figures["cpu"]) / 100 > 40 * 0.02 * 0.9
 
 
-IN_A_GROUP = "import os, sys; os.setsid(); os.execl(sys.executable, 'python', 'processes.py')"
+IN_A_GROUP = "import os, sys; os.setsid(); os.execl(sys.executable, sys.executable, 'processes.py')"
 
 
 @posix_only
