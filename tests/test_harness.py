@@ -325,3 +325,10 @@ def test_what_was_in_a_file_stays_if_writing_fails(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_whole(path, "new \ud800")
     assert path.read_text() == "old"
+
+
+def test_writing_whole_leaves_one_file(tmp_path: Path) -> None:
+    for text in ("old and longer", "new"):
+        write_whole(tmp_path / "file", text)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "new"
