@@ -216,14 +216,13 @@ def known(names: list[str] | None) -> list[str]:
 
 
 Names = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[NAME]...", callback=known, help="The studies, or all of them."),
+    list[str] | None, typer.Argument(metavar="[NAME]...", help="The studies, or all of them.")
 ]
 
 
-def chosen(names: Sequence[str] | None) -> list[Claim]:
+def chosen(names: list[str] | None) -> list[Claim]:
     """Return the claims with these names."""
-    return [claim for claim in CLAIMS if claim.name in (names or [])]
+    return [claim for claim in CLAIMS if claim.name in known(names)]
 
 
 def minutes(claim: Claim) -> float:
