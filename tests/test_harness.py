@@ -332,3 +332,17 @@ def test_writing_whole_leaves_one_file(tmp_path: Path) -> None:
         write_whole(tmp_path / "file", text)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "new"
+
+
+def test_cpu_of_a_server_has_its_system_time() -> None:
+    code = "import os; [os.urandom(10**6) for _ in range(200)]; print(flush=True); input()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout
+    process.stdout.readline()  # from now on, it is idle
+    times = psutil.Process(process.pid).cpu_times()
+    used = Server("", process).cpu_seconds()
+    process.communicate(b"\n")
+    assert times.system > 0
+    assert used == pytest.approx(times.user + times.system, abs=0.02)
