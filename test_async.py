@@ -5,7 +5,7 @@
 #     "tqdm~=4.70",
 # ]
 # ///
-"""Request every item with asyncio and aiohttp, many at a time on one thread.
+"""Send all requests with asyncio and aiohttp, many at a time, and print how long it takes.
 
 Start the server in another terminal with `uvicorn main:app --no-access-log`. Then:
 
@@ -17,13 +17,11 @@ The script takes no arguments. To change what it sends, edit the settings below 
 """
 
 import asyncio
-import http.client
+import io
 import math
 import signal
 import sys
-import textwrap
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Sequence
 
@@ -70,7 +68,7 @@ async def fetch_all(tally: "Tally") -> None:
         await asyncio.gather(*tasks)
 
 
-# The rest is the same in all three scripts, except for asyncio.run, a lock and the end on Ctrl-C.
+# The rest is the same in all three scripts, except for async and await, a lock and the end.
 
 
 def item_url(item_id: int) -> str:
@@ -96,26 +94,20 @@ def describe(error: BaseException) -> str:
     cause = error
     while cause.__context__:  # a library raises its own error after one of the system
         cause = cause.__context__
-    text = textwrap.shorten(f"{type(error).__name__}: {cause}", 100).removesuffix(":")
-    return ascii(text)[1:-1]  # some texts quote what the server sent, which can be any character
+    text = f"{type(error).__name__}: {cause}"  # it may quote any character that a server sent
+    words = "".join(char if char.isprintable() else " " for char in text).split()
+    line = " ".join(words).removesuffix(":")
+    return line if len(line) <= 100 else f"{line[:97]}..."
 
 
-def require_server() -> None:
-    """Exit with a one-line message if the server does not answer the first item rightly."""
-    url = item_url(urls[0])
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without a proxy
-    try:
-        with direct.open(url, timeout=TIMEOUT) as response:
-            failure = check(urls[0], response.status, response.read())
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        failure = describe(error)
-    if failure:
-        question = "Does this project's server run there? To start it: uvicorn main:app"
-        sys.exit(f"{url}: {failure}. {question}")
+async def probe() -> str | None:
+    """Request the first item, before the clock starts; return what fetch returns."""
+    async with new_session() as session:
+        return await fetch(session, urls[0])
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:
-    """Return the lowest of the ordered values that this percentage of them do not exceed.
+    """Return the value that this percentage of the ordered values are at or below.
 
     >>> percentile([1.5, 1.7, 2.0, 9.0], 50)
     1.7
@@ -127,15 +119,11 @@ class Tally:
     """Counts the answers, shows the progress and reports."""
 
     def __init__(self) -> None:
-        """Start with nothing counted."""
+        """Start the clock, with nothing counted."""
         self.latencies: list[float] = []  # of the ok answers, in seconds
-        self.failures = Counter[str]()
+        self.failures: Counter[str] = Counter()
         # No bar where stderr is no terminal (None), nor before there is something to show (delay).
         self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=None)
-        self.start_clock()
-
-    def start_clock(self) -> None:
-        """Start measuring the elapsed time and the processor time."""
         self.start = time.perf_counter()
         self.cpu_start = time.process_time()
 
@@ -146,7 +134,10 @@ class Tally:
         else:
             self.failures[failure] += 1
             self.bar.set_postfix(failed=self.failures.total(), refresh=False)
-        self.bar.update()
+        try:
+            self.bar.update()
+        except Exception:  # stderr is closed, for example: go on without a bar
+            self.bar.disable = True
 
     def report(self) -> None:
         """Print the figures, and then a line for each kind of failure."""
@@ -161,13 +152,12 @@ class Tally:
                 f"  {ok / elapsed:,.0f} requests/s,"
                 f" p50 {1000 * percentile(ordered, 50):.2f} ms,"
                 f" p99 {1000 * percentile(ordered, 99):.2f} ms,"
-                f" max {1000 * percentile(ordered, 100):.2f} ms,"
+                f" max {1000 * ordered[-1]:.2f} ms,"
                 f" CPU {cpu / elapsed:.0%}"
             )
         for failure, count in self.failures.most_common():
             print(f"  {count:,} x {failure}")
-        not_answered = total - ok - self.failures.total()
-        if not_answered:
+        if not_answered := total - ok - self.failures.total():
             print(f"  {not_answered:,} x not answered")
 
 
@@ -176,12 +166,21 @@ def main() -> int:
     if len(sys.argv) > 1:
         print(__doc__)
         return 2
-    # SIGTERM does what Ctrl-C does.
+    # Ctrl-C works also where it was ignored at the start, and SIGTERM does the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for failures in any language
+    try:
+        failure = asyncio.run(probe())
+    except KeyboardInterrupt:
+        failure = "stopped"
+    if failure:
+        question = "Does the right server run there? To start this project's: uvicorn main:app"
+        print(f"{item_url(urls[0])}: {failure}. {question}", file=sys.stderr)
+        return 130 if failure == "stopped" else 1
     tally = Tally()
     try:
-        require_server()
-        tally.start_clock()  # again: what came before does not count
         asyncio.run(fetch_all(tally))
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the report

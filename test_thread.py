@@ -5,7 +5,7 @@
 #     "tqdm~=4.70",
 # ]
 # ///
-"""Request every item with threads and the requests library, many at a time.
+"""Send all requests with threads and requests, many at a time, and print how long it takes.
 
 Start the server in another terminal with `uvicorn main:app --no-access-log`. Then:
 
@@ -13,22 +13,19 @@ $ python test_thread.py
 threads (requests): 24,999 of 24,999 ok in 34.18 s
   731 requests/s, p50 35.90 ms, p99 140.58 ms, max 292.26 ms, CPU 98%
 
-This is hardly faster than one after another: requests does its work in Python, and the GIL lets only
-one thread at a time run Python. Threads gain when they wait: to see it, start the server with
-LATENCY_MS=100.
+Threads gain when they wait for the server: start it with LATENCY_MS=100 to see it.
 
 The script takes no arguments. To change what it sends, edit the settings below its imports.
 """
 
-import http.client
+import io
 import math
 import os
 import signal
 import sys
-import textwrap
 import threading
 import time
-import urllib.request
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -46,7 +43,7 @@ urls = range(1, 25000)  # item ids: a range, list or tuple of whole numbers
 def new_session() -> requests.Session:
     """Open a session for one thread."""
     session = requests.Session()
-    session.trust_env = False  # do not look up proxies and .netrc for each request
+    session.trust_env = False  # no look-up of proxies, .netrc, REQUESTS_CA_BUNDLE each time
     return session
 
 
@@ -71,16 +68,15 @@ def fetch_share(share: Sequence[int], tally: "Tally") -> None:
 def fetch_all(tally: "Tally") -> None:
     """Request all items, with CONCURRENCY threads that each have a share of them."""
     shares = [urls[i::CONCURRENCY] for i in range(CONCURRENCY)]
-    pool = ThreadPoolExecutor(CONCURRENCY)  # no `with`: after Ctrl-C, it would wait for all threads
+    pool = ThreadPoolExecutor(CONCURRENCY)  # no `with`: after Ctrl-C, it would wait for them
     running = {pool.submit(fetch_share, share, tally) for share in shares}
     while running:
-        # On Windows, a Ctrl-C takes effect only between two waits.
-        done, running = wait(running, timeout=0.1)
+        done, running = wait(running, timeout=0.1)  # on Windows, Ctrl-C works between two waits
         for worker in done:
             worker.result()  # raises what the thread raised
 
 
-# The rest is the same in all three scripts, except for asyncio.run, a lock and the end on Ctrl-C.
+# The rest is the same in all three scripts, except for async and await, a lock and the end.
 
 
 def item_url(item_id: int) -> str:
@@ -106,26 +102,20 @@ def describe(error: BaseException) -> str:
     cause = error
     while cause.__context__:  # a library raises its own error after one of the system
         cause = cause.__context__
-    text = textwrap.shorten(f"{type(error).__name__}: {cause}", 100).removesuffix(":")
-    return ascii(text)[1:-1]  # some texts quote what the server sent, which can be any character
+    text = f"{type(error).__name__}: {cause}"  # it may quote any character that a server sent
+    words = "".join(char if char.isprintable() else " " for char in text).split()
+    line = " ".join(words).removesuffix(":")
+    return line if len(line) <= 100 else f"{line[:97]}..."
 
 
-def require_server() -> None:
-    """Exit with a one-line message if the server does not answer the first item rightly."""
-    url = item_url(urls[0])
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without a proxy
-    try:
-        with direct.open(url, timeout=TIMEOUT) as response:
-            failure = check(urls[0], response.status, response.read())
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        failure = describe(error)
-    if failure:
-        question = "Does this project's server run there? To start it: uvicorn main:app"
-        sys.exit(f"{url}: {failure}. {question}")
+def probe() -> str | None:
+    """Request the first item, before the clock starts; return what fetch returns."""
+    with new_session() as session:
+        return fetch(session, urls[0])
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:
-    """Return the lowest of the ordered values that this percentage of them do not exceed.
+    """Return the value that this percentage of the ordered values are at or below.
 
     >>> percentile([1.5, 1.7, 2.0, 9.0], 50)
     1.7
@@ -137,17 +127,13 @@ class Tally:
     """Counts the answers, shows the progress and reports."""
 
     def __init__(self) -> None:
-        """Start with nothing counted."""
+        """Start the clock, with nothing counted."""
         self.latencies: list[float] = []  # of the ok answers, in seconds
-        self.failures = Counter[str]()
+        self.failures: Counter[str] = Counter()
         self.lock = threading.RLock()  # neither a Counter nor tqdm is thread-safe
         tqdm.set_lock(self.lock)  # in place of a lock between processes, which os._exit would leak
         # No bar where stderr is no terminal (None), nor before there is something to show (delay).
         self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=None)
-        self.start_clock()
-
-    def start_clock(self) -> None:
-        """Start measuring the elapsed time and the processor time."""
         self.start = time.perf_counter()
         self.cpu_start = time.process_time()
 
@@ -159,7 +145,10 @@ class Tally:
             else:
                 self.failures[failure] += 1
                 self.bar.set_postfix(failed=self.failures.total(), refresh=False)
-            self.bar.update()
+            try:
+                self.bar.update()
+            except Exception:  # stderr is closed, for example: go on without a bar
+                self.bar.disable = True
 
     def report(self) -> None:
         """Print the figures, and then a line for each kind of failure."""
@@ -174,13 +163,12 @@ class Tally:
                 f"  {ok / elapsed:,.0f} requests/s,"
                 f" p50 {1000 * percentile(ordered, 50):.2f} ms,"
                 f" p99 {1000 * percentile(ordered, 99):.2f} ms,"
-                f" max {1000 * percentile(ordered, 100):.2f} ms,"
+                f" max {1000 * ordered[-1]:.2f} ms,"
                 f" CPU {cpu / elapsed:.0%}"
             )
         for failure, count in self.failures.most_common():
             print(f"  {count:,} x {failure}")
-        not_answered = total - ok - self.failures.total()
-        if not_answered:
+        if not_answered := total - ok - self.failures.total():
             print(f"  {not_answered:,} x not answered")
 
 
@@ -189,24 +177,36 @@ def main() -> int:
     if len(sys.argv) > 1:
         print(__doc__)
         return 2
-    # SIGTERM does what Ctrl-C does.
+    # Ctrl-C works also where it was ignored at the start, and SIGTERM does the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for failures in any language
+    try:
+        failure = probe()
+    except KeyboardInterrupt:
+        failure = "stopped"
+    if failure:
+        question = "Does the right server run there? To start this project's: uvicorn main:app"
+        print(f"{item_url(urls[0])}: {failure}. {question}", file=sys.stderr)
+        return 130 if failure == "stopped" else 1
     tally = Tally()
     try:
-        require_server()
-        tally.start_clock()  # again: what came before does not count
         fetch_all(tally)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the report
         tally.lock.acquire()  # the other threads go on, but count nothing more
-        try:
-            tally.report()
-            sys.stdout.flush()
-        finally:
-            os._exit(130)  # a thread cannot be stopped, only the process
+        tally.report()
+        return 130
     tally.report()
     return 0 if len(tally.latencies) == len(urls) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        exit_code = main()
+        print(end="", flush=True)  # os._exit leaves that to us
+    except BaseException:
+        traceback.print_exc()
+        exit_code = 1
+    os._exit(exit_code)  # sys.exit would wait for all threads
