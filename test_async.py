@@ -19,11 +19,12 @@ The script takes no arguments. To change what it sends, edit the settings below 
 import asyncio
 import io
 import math
+import os
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import aiohttp
 from tqdm import tqdm
@@ -87,10 +88,7 @@ def check(item_id: int, status: int, body: bytes) -> str | None:
 
 
 def describe(error: BaseException) -> str:
-    """Return the type of an error and the text of the one that led to it.
-
-    For example, "ConnectionError: [Errno 111] Connection refused".
-    """
+    """Return the type of an error and the text of the one that led to it, on one line."""
     cause = error
     while cause.__context__:  # a library raises its own error after one of the system
         cause = cause.__context__
@@ -148,17 +146,29 @@ class Tally:
         ok, total = len(ordered), len(urls)
         print(f"{NAME}: {ok:,} of {total:,} ok in {elapsed:.2f} s")
         if ok:
-            print(
-                f"  {ok / elapsed:,.0f} requests/s,"
-                f" p50 {1000 * percentile(ordered, 50):.2f} ms,"
-                f" p99 {1000 * percentile(ordered, 99):.2f} ms,"
-                f" max {1000 * ordered[-1]:.2f} ms,"
-                f" CPU {cpu / elapsed:.0%}"
-            )
+            p50, p99 = (1000 * percentile(ordered, percent) for percent in (50, 99))
+            latency = f"p50 {p50:.2f} ms, p99 {p99:.2f} ms, max {1000 * ordered[-1]:.2f} ms"
+            print(f"  {ok / elapsed:,.0f} requests/s, {latency}, CPU {cpu / elapsed:.0%}")
         for failure, count in self.failures.most_common():
             print(f"  {count:,} x {failure}")
         if not_answered := total - ok - self.failures.total():
             print(f"  {not_answered:,} x not answered")
+
+
+def stop_with(report: Callable[[], None]) -> None:
+    """Let Ctrl-C and SIGTERM end the script at once, with a last report."""
+
+    def stop(*_: object) -> None:  # no exception: it could end in a library that holds a lock
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second signal must not cut the report
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        try:
+            report()
+        except Exception as error:  # stdout takes nothing, for example
+            print(error, file=sys.stderr)
+        os._exit(130)
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
 
 
 def main() -> int:
@@ -166,26 +176,17 @@ def main() -> int:
     if len(sys.argv) > 1:
         print(__doc__)
         return 2
-    # Ctrl-C works also where it was ignored at the start, and SIGTERM does the same.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # for failures in any language
-    try:
-        failure = asyncio.run(probe())
-    except KeyboardInterrupt:
-        failure = "stopped"
-    if failure:
+        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    url = item_url(urls[0])
+    stop_with(lambda: print(f"{url}: stopped before it answered", file=sys.stderr))
+    if failure := asyncio.run(probe()):
         question = "Does the right server run there? To start this project's: uvicorn main:app"
-        print(f"{item_url(urls[0])}: {failure}. {question}", file=sys.stderr)
-        return 130 if failure == "stopped" else 1
+        print(f"{url}: {failure}. {question}", file=sys.stderr)
+        return 1
     tally = Tally()
-    try:
-        asyncio.run(fetch_all(tally))
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the report
-        tally.report()
-        return 130
+    stop_with(tally.report)
+    asyncio.run(fetch_all(tally))
     tally.report()
     return 0 if len(tally.latencies) == len(urls) else 1
 
