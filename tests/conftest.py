@@ -1,21 +1,24 @@
 """What holds for all tests: where they import from, and that they leave no process behind."""
 
+import importlib
 import os
 import signal
 import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 import pytest
 
-from helpers import Server, uvicorn
+from helpers import CLIENTS, Server, uvicorn
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-# What a shell starts with & ignores Ctrl-C, and so does all that it starts.
+# What a shell starts with & ignores Ctrl-C, and so does all that it starts. The scripts don't
+# mind, but compare.py and study.py go on ignoring it, and tests of theirs press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MARK = "CONCURRENCY_TESTS"  # in the environment of each process that the tests start
@@ -44,6 +47,12 @@ def no_process_is_left() -> Iterator[None]:
     for process in left:
         process.kill()
     assert not names, "tests left processes behind, which are killed now"
+
+
+@pytest.fixture(params=CLIENTS)
+def script(request: pytest.FixtureRequest) -> ModuleType:
+    """Each of the three scripts, imported."""
+    return importlib.import_module(f"test_{request.param}")
 
 
 @pytest.fixture(scope="session")

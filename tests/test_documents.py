@@ -3,17 +3,18 @@
 import asyncio
 import inspect
 import re
-import threading
-from collections.abc import Iterator
+import ssl
+import time
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from fastapi import FastAPI
 
-from helpers import CLIENTS, ROOT, edited, finish, run, start_python
+from helpers import CLIENTS, REPORT, ROOT, finish, run, start_python
+from misbehaving import Fault, http, serve
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "benchmarks").glob("*.md")]
@@ -24,50 +25,49 @@ def section(heading: str) -> str:
     return README.partition(f"{heading}\n")[2].partition("\n## ")[0].partition("\n### ")[0]
 
 
-class OtherApi(BaseHTTPRequestHandler):
-    """An API that is not main.py: it tells the names of users."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        """Answer with the name of a user."""
-        found = re.fullmatch(r"/v2/users/(\d+)/name", self.path)
-        body = b'{"name":"user %d"}' % int(found[1]) if found else b""
-        self.send_response(200 if found else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        """Log nothing."""
+def performed(source: str, example: str) -> str:
+    """Return a script in which what an example defines takes the place of what has its name."""
+    for definition in re.split(r"\n+(?=\w)", example):
+        (name,) = re.findall(r"\A(?:def )?\w+", definition)
+        old = re.findall(rf"^{name}\b.*\n(?:(?: .*)?\n)*", source, re.MULTILINE)
+        assert len(old) == 1, name
+        source = source.replace(old[0], f"{definition}\n\n\n")
+    return source
 
 
-@pytest.fixture
-def other_api() -> Iterator[str]:
-    """The address of another API."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), OtherApi) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
+@pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("client", CLIENTS)
-def test_your_own_api(client: str, other_api: str, tmp_path: Path) -> None:
-    """The edits that the README shows make a script measure another API."""
-    url, address, expected = re.findall(
-        r"^(?:BASE_URL|return|expected) .*", section("### Your own API"), re.MULTILINE
-    )
-    script = edited(
-        client,
-        tmp_path,
-        base_url=url.split('"')[1].replace("https://api.example.com", other_api),
-        replace={
-            'return f"{BASE_URL}/items/{item_id}"': address,
-            """expected = b'{"item_id":%d}' % item_id""": expected,
-        },
-    )
-    outcome = run(script)
-    assert (outcome.exit_code, outcome.ok) == (0, 100), outcome
+def test_your_own_api(client: str, method: str, tmp_path: Path) -> None:
+    """The edits that the README describes make a script measure another API."""
+    text = section("### Your own API")
+    examples = re.findall(r"```python\n(.+?)```", text, re.DOTALL)
+    (added,) = re.findall(r"In `test_async.py`, add `(.+?)`", text)
+    sentence = r"replace `(.+?)` in `check`, and in `fetch` `(.+?)` with `(.+?)`\."
+    ((status, get, post),) = re.findall(sentence, text.replace("\n", " "))
+    source = (ROOT / f"test_{client}.py").read_text(encoding="utf-8")
+    source = performed(source, examples[0])
+    if client == "async":
+        source = performed(source, examples[1]).replace("import sys", f"{added}\nimport sys")
+    if method == "POST":
+        assert source.count(status) == source.count(get) == 1
+        source = source.replace(status, "201").replace(get, post)
+
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    answer = "201 Created" if method == "POST" else "200 OK"
+    user = Fault(lambda i: http(b'{"id":%d,"at":"%f"}' % (i, time.time()), answer), "", delay=0.02)
+    with serve(lambda item_id: user, tls) as server:
+        source = source.replace("https://api.example.com", server.url)
+        script = tmp_path / f"test_{client}.py"
+        script.write_text(source.replace("101_000", "100_050"), encoding="utf-8")
+        outcome = run(script)
+    assert (outcome.exit_code, outcome.ok) == (0, 50), outcome
+    assert server.asked.keys() == set(range(100_000, 100_050))
+    body = r'\{"id": \1\}' if method == "POST" else ""
+    request = rf"{method} /v2/users/(\d+) .+\r\nAuthorization: Bearer my-token\r\n.*\r\n{body}"
+    assert all(re.fullmatch(request, sent.decode(), re.DOTALL) for sent in server.requests)
 
 
 def test_snippet_of_two_endpoints() -> None:
@@ -84,12 +84,10 @@ def test_snippet_of_two_endpoints() -> None:
 
 
 def test_sample_of_a_script_is_of_its_format() -> None:
-    sample = section("### What a script prints").split("```")[1].strip()
-    first, second = sample.splitlines()
-    assert re.fullmatch(r"async \(aiohttp\): 24,999 of 24,999 ok in \d+\.\d\d s", first)
-    assert re.fullmatch(
-        r"  [\d,]+ requests/s, p50 [\d.]+ ms, p99 [\d.]+ ms, max [\d.]+ ms, CPU \d+%", second
-    )
+    sample = section("### What a script prints").split("```")[1]
+    report = REPORT.fullmatch(sample.lstrip("\n"))
+    assert report and report["throughput"]
+    assert (report["name"], report["total"]) == ("async (aiohttp)", "24,999")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -1,4 +1,4 @@
-"""The scripts when the real server dies, hangs, restarts or is overloaded: several at a time."""
+"""The scripts when the real server dies, hangs and restarts, and when files run out."""
 
 import re
 import signal
@@ -20,7 +20,7 @@ from helpers import (
     uvicorn,
     wait_for,
 )
-from misbehaving import Fault, http, item, misbehaving
+from misbehaving import Fault, http, item, serve
 
 MILLION = 1_000_000
 
@@ -79,31 +79,14 @@ def test_server_that_hangs_dies_and_restarts(tmp_path: Path) -> None:
             assert [failure for failure in outcome.failures if re.fullmatch(kind, failure)]
 
 
-def test_overload(tmp_path: Path) -> None:
-    options = ("--limit-concurrency", "8", "--no-access-log")
-    with uvicorn(tmp_path / "log", *options, LATENCY_MS="5") as server:
-        # Another client could be told in its probe that the server is busy.
-        for client in ("async", "thread"):
-            outcome = run(edited(client, tmp_path, base_url=server.url, urls="range(300)"))
-            assert outcome.exit_code == 1
-            outcome.assert_accounted(300)
-            assert outcome.ok > 0
-            assert [*outcome.failures] == ["HTTP 503"]
-
-
 @posix_only
 @pytest.mark.parametrize("client", ["async", "thread"])
 def test_too_many_open_files(client: str, tmp_path: Path) -> None:
-    slow = Fault(lambda i: http(item(i)), "", delay=2)
-    with misbehaving(slow, range(1, 81)) as server:
+    slow = Fault(lambda i: http(item(i)), "", delay=2)  # so that all are in flight at once
+    with serve(lambda item_id: slow) as server:
         script = edited(client, tmp_path, base_url=server.url, urls="range(1, 81)", concurrency=80)
-        limited = script.with_name("limited.py")
-        limited.write_text(
-            "import resource, runpy\n"
-            "resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))\n"
-            f"runpy.run_path({script.name!r}, run_name='__main__')\n"
-        )
-        outcome = run(limited)
+        limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))"
+        outcome = run(script, before=limit)
     assert outcome.exit_code == 1
     outcome.assert_accounted(80)
     assert outcome.ok > 0

@@ -1,100 +1,139 @@
 """What the scripts do before their clock starts, and how they end without a report."""
 
 import re
-from itertools import product
+import signal
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 import test_async
-import test_blocking
 import test_thread
 from helpers import (
     CLIENTS,
     Server,
+    call_main,
+    each_client,
     edited,
     finish,
+    posix_only,
     reserved_port,
     run,
+    start,
     start_python,
+    wait_for,
 )
-from misbehaving import FAULTS, RIGHT, Fault, http, item, misbehaving, serve
+from misbehaving import FAULTS, RIGHT, Fault, http, misbehaving, serve
 
-HELP = "Does this project's server run there? To start it: uvicorn main:app"
+QUESTION = "Does the right server run there? To start this project's: uvicorn main:app"
+HANGING = FAULTS["never answering"]
+Capture = pytest.CaptureFixture[str]
 
-# -- The probe, which is the same in all three scripts --------------------------------------------
+# -- The probe, with main() called in this process ------------------------------------------------
 
 
-def refusal(base_url: str, monkeypatch: pytest.MonkeyPatch, timeout: float = 30) -> str:
-    """Return the cause in the line with which a script ends that finds no server there."""
-    monkeypatch.setattr(test_blocking, "BASE_URL", base_url)
-    monkeypatch.setattr(test_blocking, "TIMEOUT", timeout)
-    with pytest.raises(SystemExit) as raised:
-        test_blocking.require_server()
-    message = str(raised.value)
-    url, end = f"{base_url}/items/1: ", f". {HELP}"
-    assert message.startswith(url) and message.endswith(end), message
-    assert message.isascii() and message.isprintable()
-    return message.removeprefix(url).removesuffix(end)
+def cause(printed: tuple[str, str], base_url: str) -> str:
+    """Return what went wrong, by the one line that a script printed that found no right server."""
+    stdout, stderr = printed
+    start, end = f"{base_url}/items/1: ", f". {QUESTION}\n"
+    assert stdout == "" and stderr.count("\n") == 1, printed
+    assert stderr.startswith(start) and stderr.endswith(end), printed
+    return stderr.removeprefix(start).removesuffix(end)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_probe_names_a_fault_as_the_run_does(
+    script: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    fault = FAULTS[name]
+    timeout = 0.5 if fault.then == "hang" else 60
+    with misbehaving(fault, [1]) as server:
+        assert call_main(script, monkeypatch, BASE_URL=server.url, TIMEOUT=timeout) == 1
+    assert cause(capsys.readouterr(), server.url) == fault.failure_of(
+        script.__name__.removeprefix("test_")
+    )
+    # No redirect is followed; aiohttp repeats a GET that got no answer.
+    assert server.asked == {1: 1} or not fault.answer(1)
+
+
+def test_the_timeout_of_async_limits_the_whole_probe(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    endless = Fault(lambda i: http(b" " * 1_000_000), "", piece=1, pause=0.1)
+    with misbehaving(endless, [1]) as server:
+        assert call_main(test_async, monkeypatch, BASE_URL=server.url, TIMEOUT=0.5) == 1
+    assert cause(capsys.readouterr(), server.url) == "TimeoutError"
 
 
 @pytest.mark.parametrize(
-    ("fault", "cause"),
+    ("base_url", "expected"),
     [
-        ("404", "HTTPError: HTTP Error 404: Not Found"),
-        ("204", "HTTP 204"),
-        ("wrong id", "wrong answer"),
-        ("no HTTP", "BadStatusLine: SSH-2.0-OpenSSH_9.6"),
-        ("no HTTP and no text", r"BadStatusLine: \x1b[31m\xe9\x07\xff"),
-        ("negative chunk size", "ValueError: read length must be non-negative or -1"),
-        ("truncated body", "IncompleteRead: IncompleteRead(10 bytes read, 3 more expected)"),
-        ("never answering", "TimeoutError: timed out"),
+        ("http://no-such-host.invalid:8000", "(ClientConnectorDNS|Connection)Error: .+"),
+        ("http://127.0.0.1:99999", "InvalidU(rlClientError|RL): .+"),
+        ("http://127.0.0.1:8OOO", "InvalidU(rlClientError|RL): .+"),
+        ("http://", "InvalidU(rlClientError|RL): .+"),
+        ("127.0.0.1:8000", "(NonHttpUrlClientError|InvalidSchema): .+"),
+        ("", "(InvalidUrlClientError|MissingSchema): .+"),
+        ("http://SERVER/", "HTTP 404"),  # a double slash is no path of this server
+        ("https://SERVER", ".+SSL.+"),
     ],
 )
-def test_another_server(fault: str, cause: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    timeout = 0.5 if fault == "never answering" else 30
-    with misbehaving(FAULTS[fault], spoil_probe=True) as server:
-        assert refusal(server.url, monkeypatch, timeout) == cause
-    assert (server.probes, len(server.asked)) == (1, 0)
+def test_wrong_base_url(
+    script: ModuleType,
+    base_url: str,
+    expected: str,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    base_url = base_url.replace("SERVER", server.url.removeprefix("http://"))
+    assert call_main(script, monkeypatch, BASE_URL=base_url) == 1
+    assert re.fullmatch(expected, cause(capsys.readouterr(), base_url))
 
 
-@pytest.mark.parametrize(
-    ("base_url", "cause"),
-    [
-        ("http://no-such-host.invalid:8000", r"URLError: \[Errno -\d\] .*name.*"),
-        ("http://127.0.0.1:65537", "URLError: .+"),  # the system takes it for port 1
-        ("http://127.0.0.1:8OOO", "InvalidURL: .+'8OOO'"),
-        ("http://", "URLError: .+no host given.*"),
-        ("127.0.0.1:8000", "URLError: .+unknown url type: 127.0.0.1.*"),
-        ("", "ValueError: unknown url type: '/items/1'"),
-    ],
-)
-def test_impossible_base_url(base_url: str, cause: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert re.fullmatch(cause, refusal(base_url, monkeypatch), re.IGNORECASE)
+def test_the_clock_starts_after_the_probe(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    with serve(lambda item_id: RIGHT) as server:
+
+        def clock() -> float:
+            """Go on by 100 s with each request."""
+            return 100.0 * server.asked.total()
+
+        clocks = SimpleNamespace(perf_counter=clock, process_time=clock)
+        settings = {"BASE_URL": server.url, "urls": [1, 2, 3], "CONCURRENCY": 1}
+        assert call_main(script, monkeypatch, time=clocks, **settings) == 0
+    each = "100000.00 ms"
+    assert capsys.readouterr().out == (
+        f"{script.NAME}: 3 of 3 ok in 300.00 s\n"
+        f"  0 requests/s, p50 {each}, p99 {each}, max {each}, CPU 100%\n"
+    )
 
 
-def test_right_server_by_a_wrong_address(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The double slash is no path of this server.
-    assert refusal(f"{server.url}/", monkeypatch) == "HTTPError: HTTP Error 404: Not Found"
-    assert "SSL" in refusal(server.url.replace("http:", "https:"), monkeypatch)
+# -- The probe of a script that runs --------------------------------------------------------------
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+@each_client
+def test_nobody_listens(client: str, tmp_path: Path) -> None:
     with reserved_port() as port:
         base_url = f"http://127.0.0.1:{port}"
-        outcome = run(edited("async", tmp_path, base_url=base_url))
-    cause = "URLError: [Errno 111] Connection refused"
-    assert outcome.one_line == f"{base_url}/items/1: {cause}. {HELP}"
+        outcome = run(edited(client, tmp_path, base_url=base_url))
     assert outcome.exit_code == 1
+    error = r"(ClientConnector|Connection)Error: \[Errno \d+\] Connect.+"
+    assert re.fullmatch(error, cause((outcome.stdout, outcome.stderr), base_url))
 
 
-def test_the_clock_starts_after_the_probe(tmp_path: Path) -> None:
-    slow = Fault(lambda i: http(item(i)), "", delay=3)
-    with misbehaving(slow, spoil_probe=True) as server:
-        outcome = run(edited("blocking", tmp_path, base_url=server.url, urls="range(1, 4)"))
-    assert outcome.ok == 3
-    assert float(outcome.figures["elapsed"]) < 3
+@posix_only
+@each_client
+def test_ctrl_c_during_the_probe(client: str, tmp_path: Path) -> None:
+    with misbehaving(HANGING, [1]) as server:
+        process = start(edited(client, tmp_path, base_url=server.url, timeout=600))
+        wait_for(lambda: server.asked, "the probe")
+        process.send_signal(signal.SIGINT)
+        outcome = finish(process)
+    assert outcome.exit_code == 130
+    assert outcome.one_line == f"{server.url}/items/1: stopped before it answered"
+    assert server.asked == {1: 1}
 
 
 # -- Arguments, imports, mistakes -----------------------------------------------------------------
@@ -106,24 +145,24 @@ def test_any_argument_prints_the_docstring(arguments: list[str], tmp_path: Path)
         outcome = run(edited("thread", tmp_path, base_url=server.url), *arguments)
     assert (outcome.exit_code, outcome.stderr) == (2, "")
     assert outcome.stdout == f"{test_thread.__doc__}\n"
-    assert not server.heads
+    assert not server.requests
 
 
 def test_importing_only_defines(tmp_path: Path) -> None:
     code = (
-        "import signal, test_async, test_thread, test_blocking\n"
-        "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL\n"
-        "assert signal.getsignal(signal.SIGINT) == signal.default_int_handler\n"
+        "import signal\n"
+        "handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]\n"
+        "import test_async, test_thread, test_blocking\n"
+        "assert handlers == [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]\n"
     )
     with serve(lambda item_id: RIGHT) as server:
         for client in CLIENTS:
             edited(client, tmp_path, base_url=server.url)
         outcome = finish(start_python(tmp_path, "-c", code))
     assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (0, "", "")
-    assert not server.heads
+    assert not server.requests
 
 
-@pytest.mark.parametrize("script", [test_async, test_thread, test_blocking])
 def test_pytest_finds_no_test_in_the_scripts(script: ModuleType) -> None:
     # It collects them for their file names when it is called in the root.
     assert not [name for name in vars(script) if name.lower().startswith("test")]
@@ -136,14 +175,14 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(
-    ("client", "mistake"),
-    [*product(CLIENTS, ["in fetch", "in the loop"]), ("blocking", "in check")],
-)
+@each_client
+@pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_ends_in_a_traceback(client: str, mistake: str, tmp_path: Path) -> None:
-    with serve(lambda item_id: RIGHT) as server:
+    """The script ends although its other threads or tasks wait for a server that hangs."""
+    with serve(lambda item_id: RIGHT if item_id == 1 else HANGING) as server:
         replace = dict([MISTAKES[mistake]])
-        outcome = run(edited(client, tmp_path, base_url=server.url, replace=replace))
+        script = edited(client, tmp_path, base_url=server.url, timeout=600, replace=replace)
+        outcome = run(script)
     assert (outcome.exit_code, outcome.stdout) == (1, "")
     assert outcome.stderr.startswith("Traceback (most recent call last):")
     assert outcome.stderr.splitlines()[-1].startswith("NameError: ")
