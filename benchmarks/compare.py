@@ -8,6 +8,7 @@
 #     "pydantic~=2.14",
 #     "tqdm~=4.70",
 #     "psutil~=7.2",
+#     "rich~=15.0",
 #     "typer~=0.29.2",
 # ]
 # ///
@@ -38,14 +39,17 @@ With a server that takes 100 ms, async (aiohttp) is 30.2 times, threads
 In brackets is the library, which differs, too: see "Why" in README.md.
 """
 
+import io
 import json
 import logging
 import math
+import os
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,12 +58,12 @@ import typer
 import figures
 import report
 from harness import PROJECT
-from harness.client import TIMEOUT, run_case, run_in_turn
+from harness.client import describe, run_rounds, sized
 from harness.environment import describe_environment
 from harness.processes import Stopped, stop_on_signals
+from harness.results import write_whole
 from harness.runs import Case, MeasurementError, Run, ServerSettings
-from harness.scripts import NotAScriptError, load_script
-from harness.server import Server, answers, start_servers
+from harness.server import Server, find_server, start_servers
 
 SCRIPTS = [PROJECT / f"test_{method}.py" for method in ("async", "thread", "blocking")]
 LATENCIES_MS = [0, 100]
@@ -85,29 +89,35 @@ class Settings:
     url: str | None
 
 
+Group = Mapping[
+    str, Case
+]  # the cases of one server, by the NAME of their scripts; the last is the base
+
+
 @dataclass(frozen=True)
 class Comparison:
     """What was measured, in whole rounds, and what it depends on."""
 
     settings: Settings
     environment: Mapping[str, Any]
-    groups: Sequence[Sequence[Case]]  # for each server, its cases; the last of them is the base
+    groups: Sequence[Group]
     runs: Sequence[Run]
 
 
 # -- What the runs say: runs in, text out --------------------------------------------------------
 
 
-def script_name(case: Case) -> str:
-    """Return what a case's script calls itself."""
-    return case.name.removesuffix(f", {case.server.latency_ms} ms")
+def base_of(group: Group) -> str:
+    """Return the name of the script with which the others of a group are compared."""
+    return [*group][-1]
 
 
-def times_as_fast(case: Case, runs: Sequence[Run]) -> figures.Spread:
-    """Return a case's requests/s over those of its base; unknown if a request of either failed."""
-    if any(run.failures for run in runs if run.case in (case.name, case.base)):
-        return figures.UNKNOWN
-    return figures.median_and_range(figures.ratios(runs, case.name, case.base, "requests_per_s"))
+def times_as_fast(group: Group, name: str, runs: Sequence[Run]) -> figures.Spread | None:
+    """Return a script's requests/s over those of the base; None if a request of either failed."""
+    case, base = group[name].name, group[base_of(group)].name
+    if any(run.failures for run in runs if run.case in (case, base)):
+        return None
+    return figures.spread(figures.ratios(runs, case, base, "requests_per_s"))
 
 
 def duration(seconds: float) -> str:
@@ -121,63 +131,67 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def lines_of(cases: Sequence[Case], runs: Sequence[Run]) -> str:
+def table_of(group: Group, runs: Sequence[Run]) -> str:
     """Return a line for each script, all against one server, with a bar for its requests/s."""
-    base = script_name(cases[-1]).partition(" (")[0]
     rows = [
         ["", " " * BAR, "requests", "times as fast", f"{ALL:,}", "client", "server"],
-        ["", "", "per s", f"as {base}", "take", "CPU", "CPU"],
+        ["", "", "per s", f"as {base_of(group).partition(' (')[0]}", "take", "CPU", "CPU"],
     ]
-    rates = [figures.spread(runs, case.name, "requests_per_s").median for case in cases]
-    for case, rate in zip(cases, rates, strict=True):
+
+    def spread(name: str, field: str) -> figures.Spread | None:
+        return figures.spread(figures.values(runs, group[name].name, field))
+
+    rates = {name: spread(name, "requests_per_s") for name in group}
+    highest = max(rate.median for rate in rates.values() if rate)
+    for name, rate in rates.items():
+        times = times_as_fast(group, name, runs)
         rows.append(
             [
-                script_name(case),
-                bar(rate, max(rates)),
-                report.number(rate),
-                report.with_range(times_as_fast(case, runs)),
-                duration(ALL / rate) if rate else "-",
-                report.percent(figures.spread(runs, case.name, "client_cpu").median),
-                report.percent(figures.spread(runs, case.name, "server_cpu").median),
+                name,
+                bar(rate.median / highest if rate and highest else 0),
+                report.middle(rate),
+                report.middle(times) if name == base_of(group) else report.with_interval(times),
+                duration(ALL / rate.median) if rate and rate.median else "-",
+                report.middle(spread(name, "client_cpu"), report.percent),
+                report.middle(spread(name, "server_cpu"), report.percent),
             ]
         )
     return report.aligned(rows, gap=" ")
 
 
-def bar(rate: float, highest: float) -> str:
-    """Return a bar whose length says how much of the highest rate this one is.
+def bar(share: float) -> str:
+    """Return a bar whose length says what share of the highest rate this one is.
 
-    >>> bar(1_300, 6_900)
+    >>> bar(0.19)
     '###         '
     """
-    length = math.ceil(BAR * rate / highest) if rate else 0
-    return ("#" * length).ljust(BAR)
+    return ("#" * math.ceil(BAR * share)).ljust(BAR)
 
 
-def server_name(settings: Settings, server: ServerSettings) -> str:
-    """Return a description of a server."""
+def server_clause(settings: Settings, group: Group) -> str:
+    """Return what follows "a server", to say which one it is."""
+    latency_ms = group[base_of(group)].server.latency_ms
     if settings.url:
         return f"at {settings.url}"
-    return f"that takes {server.latency_ms} ms" if server.latency_ms else "that answers immediately"
+    return f"that takes {latency_ms} ms" if latency_ms else "that answers immediately"
 
 
-def answer(settings: Settings, cases: Sequence[Case], runs: Sequence[Run]) -> str:
+def answer(settings: Settings, group: Group, runs: Sequence[Run]) -> str:
     """Return in one sentence how the scripts compare on one server."""
-    base = cases[-1]
+    base = base_of(group)
     parts = []
-    for case in cases[:-1]:
-        times = times_as_fast(case, runs)
-        if not math.isnan(times.median):
-            parts.append(f"{script_name(case)} is {report.number(times.median)} times")
-    server = server_name(settings, base.server)
-    if not parts:
-        return f"With a server {server}, there is nothing to compare."
-    sentence = f"With a server {server}, {', '.join(parts)} as fast as {script_name(base)}."
-    return textwrap.fill(sentence, 80)
+    for name in [*group][:-1]:
+        times = times_as_fast(group, name, runs)
+        if times and times.low <= 1 <= times.high:
+            parts.append(f"{name}: no difference shown from {base}")
+        elif times:
+            parts.append(f"{name} is {report.number(times.median)} times as fast as {base}")
+    found = "; ".join(parts) or "there is nothing to compare"
+    return textwrap.fill(f"With a server {server_clause(settings, group)}, {found}.", 80)
 
 
 def conditions(comparison: Comparison) -> list[str]:
-    """Return two lines on what the figures depend on."""
+    """Return some lines on what the figures depend on."""
     settings, environment = comparison.settings, comparison.environment
     rounds = report.plural(settings.rounds, "round")
     complete = max(run.round for run in comparison.runs)
@@ -186,52 +200,73 @@ def conditions(comparison: Comparison) -> list[str]:
     most = min(settings.concurrency, settings.requests or settings.concurrency)
     in_flight = f"{report.plural(most, 'request')} in flight"
     cores = report.plural(environment["cores"], "core")
-    libraries = [f"{name} {version}" for name, version in environment["libraries"].items()]
+    packages = report.versions(all_packages(environment) | environment["server"])
     return [
         f"Medians of {rounds}, {in_flight} or one after another, {cores}",
-        textwrap.fill(", ".join([f"Python {environment['python']}", *libraries]), 80),
+        textwrap.fill(f"Python {environment['python']}, {packages}", 80),
+        *report.failures(comparison.runs),
+        *(textwrap.fill(line, 80) for line in report.disturbances(comparison.runs)),
     ]
+
+
+def all_packages(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Return the versions of what any of the scripts needs."""
+    return {
+        name: version
+        for packages in environment["clients"].values()
+        for name, version in packages.items()
+    }
+
+
+def libraries_differ(environment: Mapping[str, Any]) -> bool:
+    """Return whether the scripts are known to use different libraries."""
+    clients = [set(packages) - {"tqdm"} for packages in environment["clients"].values()]
+    return all(clients) and any(packages != clients[0] for packages in clients)
 
 
 def text(comparison: Comparison) -> str:
     """Return all that is printed in the end."""
-    settings, groups, runs = comparison.settings, comparison.groups, comparison.runs
+    settings, runs = comparison.settings, comparison.runs
     parts = []
-    for cases in groups:
-        parts += [f"A server {server_name(settings, cases[0].server)}:", lines_of(cases, runs), ""]
+    for group in comparison.groups:
+        parts += [f"A server {server_clause(settings, group)}:", table_of(group, runs), ""]
     parts += conditions(comparison)
-    parts += report.failures([case for cases in groups for case in cases], runs)
-    parts += ["", *(answer(settings, cases, runs) for cases in groups)]
-    parts.append('In brackets is the library, which differs, too: see "Why" in README.md.')
+    if len(comparison.groups[0]) > 1:
+        parts += ["", *(answer(settings, group, runs) for group in comparison.groups)]
+    if libraries_differ(comparison.environment):
+        parts.append('In brackets is the library, which differs, too: see "Why" in README.md.')
     return "\n".join(parts)
 
 
 def json_text(comparison: Comparison) -> str:
     """Return every run, a summary, and what they depend on, as JSON."""
-    cases = {case.name: case for cases in comparison.groups for case in cases}
-
-    def client(case: Case) -> dict[str, Any]:
-        latency_ms = None if comparison.settings.url else case.server.latency_ms
-        return {"client": script_name(case), "latency_ms": latency_ms}
-
+    runs = comparison.runs
+    clients = {}
     summary = []
-    for case in cases.values():
-        rate = figures.spread(comparison.runs, case.name, "requests_per_s")
-        times = times_as_fast(case, comparison.runs)
-        known_times = None if math.isnan(times.median) else times._asdict()
-        summary.append(
-            client(case) | {"requests_per_s": rate._asdict(), "times_as_fast": known_times}
-        )
-    runs = []
-    for run in comparison.runs:
-        fields = asdict(run)
-        del fields["case"], fields["spans_s"]
-        runs.append(client(cases[run.case]) | fields)
+    for group in comparison.groups:
+        for name, case in group.items():
+            latency_ms = None if comparison.settings.url else case.server.latency_ms
+            clients[case.name] = {"client": name, "latency_ms": latency_ms}
+            rate = figures.spread(figures.values(runs, case.name, "requests_per_s"))
+            times = times_as_fast(group, name, runs)
+            summary.append(
+                clients[case.name]
+                | {
+                    "requests_per_s": rate and rate._asdict(),
+                    "times_as_fast": times and times._asdict(),
+                }
+            )
+    fields = [asdict(run) for run in runs]
+    for run in fields:
+        del run["spans_s"]
     content = {
         "settings": asdict(comparison.settings),
         "environment": comparison.environment,
         "summary": summary,
-        "runs": runs,
+        "runs": [
+            clients[run.pop("case")] | run | {"disturbed": of.disturbed}
+            for run, of in zip(fields, runs, strict=True)
+        ],
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
@@ -239,105 +274,103 @@ def json_text(comparison: Comparison) -> str:
 # -- The command --------------------------------------------------------------------------------
 
 
-def case_groups(scripts: Sequence[Path], settings: Settings) -> list[list[Case]]:
-    """Return for each server the cases that run against it; may raise NotAScriptError."""
-    loaded = {path: load_script(path) for path in scripts}
-    names = [script.NAME for script in loaded.values()]
+def groups_of(scripts: Sequence[Path], settings: Settings) -> tuple[list[Group], dict[str, Any]]:
+    """Return for each server the cases that run against it, and what the scripts depend on.
+
+    A script that can't be loaded is a wrong option, and so are two with the same NAME.
+    """
+    try:
+        found = [(path, describe(Case(path.name, str(path.resolve())))) for path in scripts]
+    except MeasurementError as error:
+        raise typer.BadParameter(str(error)) from None
+    names = [script["name"] for _, script in found]
     if len(set(names)) < len(names):
-        raise NotAScriptError(f"two scripts have the same NAME: {', '.join(names)}")
-
-    def case(path: Path, latency_ms: int) -> Case:
-        script = loaded[path]
-        label = "" if settings.url else f", {latency_ms} ms"
-        return Case(
-            name=script.NAME + label,
-            script=str(path.resolve()),
-            method="",
-            library="",
-            requests=settings.requests or 0,
-            concurrency=settings.concurrency if hasattr(script, "CONCURRENCY") else None,
-            server=ServerSettings(latency_ms=latency_ms),
-            base=names[-1] + label,
-        )
-
-    return [[case(path, ms) for path in scripts] for ms in settings.latencies_ms or [0]]
+        raise typer.BadParameter(f"two scripts have the same NAME: {', '.join(names)}")
+    groups: list[Group] = [
+        {
+            script["name"]: Case(
+                name=script["name"] if settings.url else f"{script['name']}, {latency_ms} ms",
+                script=str(path.resolve()),
+                requests=settings.requests,
+                concurrency=settings.concurrency if script["has_concurrency"] else None,
+                server=ServerSettings(latency_ms=latency_ms),
+            )
+            for path, script in found
+        }
+        for latency_ms in settings.latencies_ms or [0]
+    ]
+    return groups, {script["name"]: script["packages"] for _, script in found}
 
 
 def start_or_find_servers(
     settings: Settings, cases: Sequence[Case]
 ) -> AbstractContextManager[Mapping[ServerSettings, Server]]:
     """Give the servers to measure: those that are started here, or the one that runs at a URL."""
-    if not settings.url:
-        return start_servers(cases)
-    if not answers(settings.url, TIMEOUT):
-        raise MeasurementError(f"No server answers at {settings.url} within {TIMEOUT} s.")
-    return nullcontext({ServerSettings(): Server(settings.url)})
+    if settings.url:
+        return nullcontext({ServerSettings(): find_server(settings.url)})
+    return start_servers(cases)
 
 
-def sized(case: Case, server: Server) -> Case:
-    """Return a case with as many requests as take about a second.
-
-    It is found by runs that do not count, each with ten times as many requests as the one
-    before, until one of them takes long enough to tell.
-    """
-    requests = 10 * (case.concurrency or 1)
-    while True:
-        run = run_case(replace(case, requests=requests), server, round_number=0)
-        log.info(report.run_line(run, "to find how many requests take a second"))
-        if run.elapsed_s > 0.2 or run.failures:
-            return replace(case, requests=max(requests, round(run.requests_per_s)))
-        requests *= 10
-
-
-def measure(settings: Settings, cases: Sequence[Case], runs: list[Run]) -> None:
-    """Run all cases once a round, and add each run as it ends; log a line for each.
-
-    If the number of requests is not set, extra runs find it.
-    """
+def measure(settings: Settings, cases: Sequence[Case], seed: int) -> Iterator[list[Run]]:
+    """Run all cases once a round, and yield each whole round; may raise MeasurementError."""
+    log.info("Leave the machine alone meanwhile: other programs change the answer.")
     with start_or_find_servers(settings, cases) as servers:
-        if settings.requests is None:
-            cases = [sized(case, servers[case.server]) for case in cases]
-        for run in run_in_turn(cases, servers, settings.rounds):
-            runs.append(run)
-            log.info(report.run_line(run, f"round {run.round} of {settings.rounds}"))
+        cases = [sized(case, servers[case.server], each=10) for case in cases]
+        yield from run_rounds(cases, servers, settings.rounds, seed)
 
 
 def compare(scripts: Sequence[Path], settings: Settings, json_file: Path | None) -> int:
     """Measure, and print what was measured in whole rounds; return the exit code."""
-    groups = case_groups(scripts, settings)
-    libraries = ["aiohttp", "requests"] + ([] if settings.url else ["fastapi", "uvicorn"])
-    environment = describe_environment(libraries)
-    cases = [case for group in groups for case in group]
+    seed = time.time_ns()
+    environment = describe_environment() | {"seed": seed}
+    if settings.url:
+        environment["server"] = {}
     runs: list[Run] = []
     exit_code = 0
     try:
-        measure(settings, cases, runs)
+        groups, environment["clients"] = groups_of(scripts, settings)
+        for whole_round in measure(settings, [*(c for g in groups for c in g.values())], seed):
+            runs += whole_round
     except MeasurementError as error:
         log.error(error)
         exit_code = 1
     except Stopped as stop:
-        exit_code = stop.exit_code
-    runs = figures.whole_rounds(runs, len(cases))
+        log.info("Stopped." if runs else "Stopped before a round was complete: nothing to show.")
+        exit_code = int(stop.code or 0)
     if not runs:
-        return exit_code or 1
+        return exit_code
     comparison = Comparison(settings, environment, groups, runs)
     try:
-        print(text(comparison))
+        print(json_text(comparison) if json_file == Path("-") else text(comparison))
     finally:
-        if json_file:
-            json_file.write_text(json_text(comparison), encoding="utf-8")
-    failed = any(run.failures for run in runs)
-    return exit_code or int(failed)
+        if json_file and json_file != Path("-"):
+            write_json(json_text(comparison), json_file)
+    return exit_code or int(any(run.failures for run in runs))
+
+
+def write_json(content: str, path: Path) -> None:
+    """Write the JSON file whole or not at all; a pipe or a device gets it as it is."""
+    if path.exists() and not path.is_file():
+        path.write_text(content, encoding="utf-8")
+    else:
+        write_whole(path.resolve(), content)
 
 
 def writable(path: Path | None) -> Path | None:
-    """Return a path to write to; refuse one that can't be opened."""
-    if path:
-        try:
-            path.open("a").close()
-        except OSError as error:
-            raise typer.BadParameter(str(error)) from None
+    """Return a path to write to; refuse one where nothing can be written."""
+    if path and path != Path("-"):
+        if path.is_dir():
+            raise typer.BadParameter(f"{path} is a folder")
+        if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+            raise typer.BadParameter(f"{path} can't be written")
     return path
+
+
+def address(url: str | None) -> str | None:
+    """Return a URL without a slash at its end; refuse an empty one."""
+    if url == "":
+        raise typer.BadParameter("it is empty")
+    return url and url.rstrip("/")
 
 
 @app.command()
@@ -361,31 +394,36 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each script on each server.")] = 3,
     latency_ms: Annotated[
         int | None,
-        typer.Option(min=0, help="Measure one server that takes so long, instead of 0 and 100 ms."),
+        typer.Option(
+            min=0,
+            max=9_999,  # the scripts wait for 10 s
+            help="Measure one server that takes so long, instead of 0 and 100 ms.",
+        ),
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="Measure the server at this address, and start none.")
+        str | None,
+        typer.Option(callback=address, help="Measure the server at this address, and start none."),
     ] = None,
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", callback=writable, help="Write all runs to this file, as JSON."),
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            callback=writable,
+            help="Write all runs as JSON to this file, or to stdout (-) instead of the table.",
+        ),
     ] = None,
 ) -> None:
     """Compare the async, the thread and the blocking script, or any scripts of their shape."""
     if url and latency_ms is not None:
         raise typer.BadParameter("--url and --latency-ms exclude each other")
     latencies_ms = LATENCIES_MS if latency_ms is None else [latency_ms]
-    settings = Settings(
-        requests, concurrency, rounds, None if url else latencies_ms, url and url.rstrip("/")
-    )
+    settings = Settings(requests, concurrency, rounds, None if url else latencies_ms, url)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for names and failures in any language
     stop_on_signals()
-    try:
-        sys.exit(compare(scripts or SCRIPTS, settings, json_file))
-    except NotAScriptError as error:
-        raise typer.BadParameter(str(error)) from None
-    except Stopped as stop:
-        sys.exit(stop.exit_code)
+    sys.exit(compare(scripts or SCRIPTS, settings, json_file))
 
 
 if __name__ == "__main__":

@@ -34,5 +34,11 @@ class ApiUser(FastHttpUser):
                 return  # no answer: Locust names the failure itself
             if response.status_code != 200:
                 response.failure(f"HTTP {response.status_code}")
-            elif response.content != b'{"item_id":%d}' % item_id:
+                return
+            try:
+                body = response.content
+            except Exception as error:  # a body that is cut, or in an unknown encoding
+                response.failure(f"{type(error).__name__}: {error}")
+                return
+            if body != b'{"item_id":%d}' % item_id:
                 response.failure("wrong answer")

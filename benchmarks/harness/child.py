@@ -1,7 +1,7 @@
 """The child process: run a server or a client, and end with the parent.
 
-`python -m harness.child server SETTINGS` runs uvicorn. `python -m harness.child client SETTINGS`
-runs a script, and prints what it counted as one line of JSON. SETTINGS is JSON.
+`python -P -m harness.child ROLE SETTINGS`, with SETTINGS in JSON, runs uvicorn (`server`), loads a
+script and says what it is (`describe`), or runs it and says what it counted (`client`).
 
 The client may run on another Python, in which only the packages of the script are installed.
 """
@@ -15,20 +15,24 @@ import os
 import re
 import signal
 import sys
+import sysconfig
 import threading
 import time
+import traceback
 from collections.abc import Sequence
+from importlib.metadata import version
+from itertools import cycle, islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from . import BENCHMARKS, PROJECT
-from .scripts import load_script, replace_functions
+from .scripts import load_script, packages_of, replace_functions
 
 
-def watch_parent() -> None:
+def watch_parent(lifeline: int) -> None:
     """Wait until the parent has ended, and then end this process and all that it started."""
-    os.read(0, 1)  # the parent writes nothing, so this returns when its end of the pipe closes
+    os.read(lifeline, 1)  # the parent writes nothing: this returns when its end of the pipe closes
     if hasattr(os, "killpg"):
         os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(1)
@@ -38,13 +42,14 @@ def serve(settings: dict[str, Any]) -> None:
     """Run the server on a free port of this machine, as `uvicorn` on the command line does."""
     import uvicorn
 
-    sys.path[:0] = [str(PROJECT), str(BENCHMARKS)]  # the server's workers get this path, too
+    sys.path.insert(0, str(PROJECT))  # the server's workers get this path, too
     uvicorn.run(
         settings["app"],
         host="127.0.0.1",
         port=0,
         workers=settings["workers"],
         access_log=settings["access_log"],
+        ssl_certfile=settings["certificate"],
     )
 
 
@@ -55,12 +60,27 @@ def load(settings: dict[str, Any]) -> ModuleType:
         replace_functions(script, settings["replacement"])
     for name, value in settings["settings"].items():
         setattr(script, name, value)
-    script.urls = range(1, settings["requests"] + 1)  # type: ignore[attr-defined]
     return script
 
 
-def run_client(script: ModuleType, *, record_spans: bool) -> dict[str, Any]:
+def describe(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what a script is, and which Python and packages it runs with."""
+    script = load(settings)
+    packages = [*packages_of(Path(script.__file__ or "")), *filter(None, [settings["library"]])]
+    return {
+        "name": script.NAME,
+        "has_concurrency": hasattr(script, "CONCURRENCY"),
+        "python": sys.version.partition(" ")[0],
+        "build": sysconfig.get_config_var("CONFIG_ARGS") or "",
+        "packages": {package: version(package) for package in packages},
+    }
+
+
+def run_client(settings: dict[str, Any]) -> dict[str, Any]:
     """Run a script; return the measured fields of a Run."""
+    script = load(settings)
+    # Its own items, from the first one again if they are too few.
+    script.urls = list(islice(cycle(script.urls), settings["requests"]))  # type: ignore[attr-defined]
     spans: list[list[float]] = []
 
     class RecordingTally(script.Tally):  # type: ignore[misc, name-defined]
@@ -72,11 +92,10 @@ def run_client(script: ModuleType, *, record_spans: bool) -> dict[str, Any]:
             spans.append([round(end - latency, 5), round(end, 5)])
             super().add(failure, latency)
 
-    tally = RecordingTally() if record_spans else script.Tally()
-    if inspect.iscoroutinefunction(script.fetch_all):
-        asyncio.run(script.fetch_all(tally))
-    else:
-        script.fetch_all(tally)
+    tally = RecordingTally() if settings["record_spans"] else script.Tally()
+    finished = script.fetch_all(tally)
+    if inspect.iscoroutine(finished):
+        asyncio.run(finished)
     # By the tally's clock, which a script with several processes starts when they are ready.
     elapsed = time.perf_counter() - tally.start
     cpu = time.process_time() - tally.cpu_start
@@ -92,7 +111,6 @@ def run_client(script: ModuleType, *, record_spans: bool) -> dict[str, Any]:
         "max_ms": percentile_ms(ordered, 100),
         "in_flight": sum(ordered) / elapsed,
         "peak_mib": peak_memory(),
-        "python": sys.version.partition(" ")[0],
         # Asked after the run, because the import of a C extension can turn the GIL on.
         "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
         "spans_s": spans,
@@ -100,7 +118,7 @@ def run_client(script: ModuleType, *, record_spans: bool) -> dict[str, Any]:
 
 
 def percentile_ms(ordered: Sequence[float], percent: int) -> float | None:
-    """Return the latency in ms that this percentage do not exceed, by nearest rank."""
+    """Return the latency in ms that this percentage are at or below, by nearest rank."""
     if not ordered:
         return None
     return 1_000 * ordered[math.ceil(len(ordered) * percent / 100) - 1]
@@ -126,17 +144,38 @@ def linux_peak(status: Path) -> float | None:
     return int(match[1]) / 1024 if match else None
 
 
+def cause(error: BaseException, script: str) -> str:
+    """Return an error on one line, with the last line of the script that led to it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    text = f"{type(error).__name__}: {error}".strip().partition("\n")[0].removesuffix(":")
+    places = traceback.extract_tb(error.__traceback__)
+    lines = [place.lineno for place in places if place.filename == script]
+    return f"{text} ({Path(script).name}, line {lines[-1]})" if lines else text
+
+
 def main() -> None:
-    """Run the role that the arguments name."""
+    """Play the role that the arguments name."""
     role, settings_text = sys.argv[1:]
     settings = json.loads(settings_text)
+    # The script and what it starts get another stdin and stdout than the parent's two pipes.
+    threading.Thread(target=watch_parent, args=[os.dup(0)], daemon=True).start()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    # In the end, so that what is beside a script is found first.
+    sys.path.remove(str(BENCHMARKS))
+    sys.path.append(str(BENCHMARKS))
     if role == "server":
         serve(settings)
-    else:
-        script = load(settings)
-        print(json.dumps(run_client(script, record_spans=settings["record_spans"])))
+        return
+    with os.fdopen(os.dup(1), "w") as output:
+        os.dup2(2, 1)
+        try:
+            result = {"describe": describe, "client": run_client}[role](settings)
+        except BaseException as error:
+            traceback.print_exc()
+            result = {"error": cause(error, str(PROJECT / settings["script"]))}
+        json.dump(result, output)
 
 
 if __name__ == "__main__":  # a process that the child starts imports this module again
-    threading.Thread(target=watch_parent, daemon=True).start()
     main()

@@ -18,14 +18,24 @@ from . import BENCHMARKS
 
 GRACE_PERIOD = 2  # seconds that a child has to end after SIGTERM
 
+# Switches of Python that slow down what is measured.
+SLOW = {
+    "PYTHONASYNCIODEBUG",
+    "PYTHONDEVMODE",
+    "PYTHONDUMPREFS",
+    "PYTHONMALLOC",
+    "PYTHONMALLOCSTATS",
+    "PYTHONPROFILEIMPORTTIME",
+    "PYTHONTRACEMALLOC",
+    "PYTHONVERBOSE",
+}
 
-class Stopped(BaseException):
-    """A signal asks the program to stop: Ctrl-C, SIGTERM or a closed terminal."""
 
-    def __init__(self, signal_number: int) -> None:
-        """Give the exit code that a shell expects after this signal."""
-        super().__init__(signal_number)
-        self.exit_code = 128 + signal_number
+class Stopped(SystemExit):
+    """A signal asks the program to stop: Ctrl-C, SIGTERM or a closed terminal.
+
+    If nobody catches it, the program ends with the exit code that a shell expects then.
+    """
 
 
 def stop_on_signals() -> None:
@@ -39,7 +49,7 @@ def stop_on_signals() -> None:
         nonlocal stopping
         if not stopping:
             stopping = True
-            raise Stopped(signal_number)
+            raise Stopped(128 + signal_number)
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
@@ -51,17 +61,22 @@ def stop_on_signals() -> None:
 def start_child(
     arguments: Sequence[str],
     *,
-    stdout: IO[bytes] | int,
+    stdout: IO[bytes],
     stderr: IO[bytes],
-    python: str = sys.executable,
+    python: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run child.py with some arguments in a process group of its own; end the group on leaving."""
+    """Run child.py with some arguments in a process group of its own; end the group on leaving.
+
+    Its Python is this one or that of a command. Its folder and its environment are those of
+    this process, with some further variables.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name not in SLOW}
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(BENCHMARKS)]))
     process = subprocess.Popen(
-        # -E: PYTHONASYNCIODEBUG and the like would slow down what is measured.
-        [python, "-E", "-m", "harness.child", *arguments],
-        cwd=BENCHMARKS,
-        env=environment,
+        # -P: the folder in which the user is can hold modules of any name.
+        [*(python.split() or [sys.executable]), "-P", "-m", "harness.child", *arguments],
+        env=inherited | {"PYTHONPATH": path} | dict(environment or {}),
         stdin=subprocess.PIPE,
         stdout=stdout,
         stderr=stderr,
@@ -81,9 +96,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
             process.wait(GRACE_PERIOD)
     kill_group(process)
     process.wait()
-    for stream in (process.stdin, process.stdout):
-        if stream:
-            stream.close()
+    if process.stdin:
+        process.stdin.close()
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -1,6 +1,5 @@
 """Define what is measured (Case) and what one measurement gives (Run)."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +12,7 @@ class ServerSettings:
     latency_ms: int = 0  # how long each answer waits
     workers: int = 1  # server processes
     access_log: bool = False  # a line for each request, written to a file
+    tls: bool = False  # https, with a certificate that the client checks
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,15 @@ class Case:
 
     name: str  # as it stands in a table
     script: str  # its path, from the project's folder
-    method: str  # async, threads or blocking
-    library: str
-    requests: int
+    method: str = ""  # async, threads or blocking
+    library: str = ""  # the package that sends the requests
+    requests: int | None = None  # None for as many as take about a second
     concurrency: int | None = None  # requests in flight; None for one after another
     replacement: str = ""  # a module of libraries/ or forms/, in place of the script's functions
-    settings: Mapping[str, object] = field(
-        default_factory=dict, hash=False
-    )  # further settings of the script
-    python: str = ""  # a Python on PATH that runs the client; by default, the one that runs this
+    settings: Mapping[str, object] = field(default_factory=dict)  # further settings of the script
+    python: str = ""  # the command of the client's Python; by default, the one that runs this
     path: str = ""  # of the endpoint, before /items
     server: ServerSettings = ServerSettings()
-    base: str = ""  # the name of the case that this one is compared with
     record_spans: bool = False  # note when each request started and ended
 
 
@@ -49,13 +46,14 @@ class Run:
     process_s: float  # from the start of the client's process to its end
     client_cpu_s: float  # within elapsed_s
     server_cpu_s: float | None  # within process_s, with all workers
+    others_s: float  # processor time of other programs within process_s, on the cores of this one
+    idle_s: float  # how long these cores had nothing to do within process_s, added up
     p50_ms: float | None  # latency of the ok answers; so are the next two
     p99_ms: float | None
     max_ms: float | None
     in_flight: float  # on average: the sum of these latencies over elapsed_s
     peak_mib: float | None  # memory of the client's processes
-    python: str  # version of the client's Python
-    gil: bool  # whether that Python had the GIL
+    gil: bool  # whether the client's Python had the GIL
     spans_s: list[list[float]] = field(default_factory=list)  # [start, end] of each request
 
     @property
@@ -74,9 +72,9 @@ class Run:
         return self.client_cpu_s / self.elapsed_s
 
     @property
-    def server_cpu(self) -> float:
-        """Processor time of the server over the elapsed time; not a number if unknown."""
-        return math.nan if self.server_cpu_s is None else self.server_cpu_s / self.elapsed_s
+    def server_cpu(self) -> float | None:
+        """Processor time of the server over the elapsed time."""
+        return None if self.server_cpu_s is None else self.server_cpu_s / self.elapsed_s
 
     @property
     def client_us(self) -> float:
@@ -84,9 +82,14 @@ class Run:
         return 1e6 * self.client_cpu_s / self.requests
 
     @property
-    def server_us(self) -> float:
-        """Processor time of the server per request, in microseconds; not a number if unknown."""
-        return math.nan if self.server_cpu_s is None else 1e6 * self.server_cpu_s / self.requests
+    def server_us(self) -> float | None:
+        """Processor time of the server per request, in microseconds."""
+        return None if self.server_cpu_s is None else 1e6 * self.server_cpu_s / self.requests
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether other programs took a tenth of a core or more, and left less than half of one."""
+        return self.others_s > 0.1 * self.process_s and self.idle_s < 0.5 * self.process_s
 
 
 class MeasurementError(Exception):

@@ -3,7 +3,9 @@
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +23,7 @@ class Script(Protocol):
     BASE_URL: str
     CONCURRENCY: int
     TIMEOUT: float
+    CA: str | None  # the file with the authority of the server's certificate, if it has one
     urls: Sequence[int]
     original: Any  # the script with its own functions
     new_session: Callable[[], Any]
@@ -42,15 +45,25 @@ def load_script(path: Path) -> ModuleType:
     """
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if not spec or not spec.loader:
-        raise NotAScriptError(f"{path} is not a Python file")
+        raise NotAScriptError("it is not a Python file")
     script = importlib.util.module_from_spec(spec)
     sys.path[:0] = [str(path.resolve().parent), str(PROJECT)]
     sys.modules[path.stem] = script  # a process that it starts finds its functions by this name
     spec.loader.exec_module(script)
     missing = [name for name in SHAPE if not hasattr(script, name)]
     if missing:
-        raise NotAScriptError(f"{path} has no {', '.join(missing)}, as the client scripts have")
+        raise NotAScriptError(f"it has no {', '.join(missing)}, as the client scripts have")
     return script
+
+
+def packages_of(path: Path) -> list[str]:
+    """Return the packages that a script's inline metadata names.
+
+    See https://packaging.python.org/en/latest/specifications/inline-script-metadata/.
+    """
+    block = re.search(r"^# /// script$\n((?:#.*\n)*?)# ///$", path.read_text("utf-8"), re.M)
+    metadata = tomllib.loads(re.sub(r"^# ?", "", block[1], flags=re.M)) if block else {}
+    return [re.split(r"[^\w.-]", line)[0] for line in metadata.get("dependencies", [])]
 
 
 def replace_functions(script: ModuleType, replacement: str) -> None:
