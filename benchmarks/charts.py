@@ -1,6 +1,6 @@
 """Draw results: the pictures of the documents."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+import claims
 import figures
-from harness.results import Result
 from harness.runs import Case, Run
 
 WIDTH = 5.4  # inches: narrow, so that the text stays large where a page is narrow
@@ -69,16 +69,28 @@ def style(theme: Theme) -> dict[str, Any]:
     }
 
 
-def new_figure(height: float, title: str) -> tuple[Figure, Axes]:
-    """Return a picture with one panel; its title states what it shows."""
+def titled_figure(height: float, title: str) -> Figure:
+    """Return an empty picture; its title states what it shows."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    return figure
+
+
+def new_figure(height: float, title: str) -> tuple[Figure, Axes]:
+    """Return a picture with one panel."""
+    figure = titled_figure(height, title)
     return figure, figure.subplots()
 
 
 def median(case: Case, runs: Sequence[Run], field: str = "requests_per_s") -> float:
-    """Return the median of a field over the runs of a case."""
-    return figures.spread(runs, case.name, field).median
+    """Return the median of a field over the runs of a case; 0 if it was not measured."""
+    spread = figures.spread(figures.values(runs, case.name, field))
+    return spread.median if spread else 0
+
+
+def client(case: Case) -> str:
+    """Return the method and library of a case."""
+    return f"{case.method} ({case.library})"
 
 
 # -- Bars ---------------------------------------------------------------------------------------
@@ -100,168 +112,115 @@ def draw_bars(axes: Axes, bars: Sequence[Bar]) -> None:
     axes.set_xlim(0, longest * 1.2)  # room for the texts
 
 
-def library(result: Result, theme: Theme) -> Figure:
-    """Draw the throughput of each library in each method that it has, the fastest first."""
-    figure, axes = new_figure(5, "The library decides more than the method")
-    cases = sorted(result.cases, key=lambda case: -median(case, result.runs))
+def library(runs: Sequence[Run], theme: Theme) -> Figure:
+    """Draw what a request costs the client with each library and method, the least first."""
+    figure, axes = new_figure(5, "What a request costs depends on the library")
     bars = []
-    for case in cases:
-        rate = median(case, result.runs)
-        bars.append((case.name, rate, f"{rate:,.0f}", theme.methods[case.method]))
-    draw_bars(axes, bars)
-    limit = 1e6 / median(cases[0], result.runs, "server_us")
-    axes.axvline(limit, color=theme.text, linestyle=":", linewidth=1.5)
-    axes.text(limit, len(bars) - 0.2, f"the server's limit: {limit:,.0f} ", ha="right", va="bottom")
-    axes.set_xlabel("requests/s if the server answers immediately;\n32 in flight (blocking: 1)")
+    for case, _ in claims.LIBRARY:
+        if "library" in case.name:
+            name = f"{case.method}, the script alone"
+            colour = theme.faint
+        else:
+            name = client(case)
+            colour = theme.methods[case.method]
+        cost = median(case, runs, "client_us")
+        bars.append((name, cost, f"{cost:,.0f}" if cost >= 10 else f"{cost:.1f}", colour))
+    draw_bars(axes, sorted(bars, key=lambda bar: bar[1]))
+    axes.set_xlabel("CPU time of the client per request, us")
     return figure
 
 
-def cores(result: Result, theme: Theme) -> Figure:
-    """Draw what each way to use more of two cores gains over blocking with the GIL."""
-    figure, axes = new_figure(4.4, "Two processes help requests; no GIL hardly does")
+def cores(runs: Sequence[Run], theme: Theme) -> Figure:
+    """Draw what threads and processes with requests gain, with the GIL and without it."""
+    figure, axes = new_figure(2.6, "Without the GIL, threads with requests gain")
     bars = []
-    for case in result.cases:
-        ratios = figures.ratios(result.runs, case.name, case.base, "requests_per_s")
-        times = figures.median_and_interval(ratios).median
-        name = case.name.replace(" (requests)", "").replace(" in flight", "")
+    for name, case in (
+        ("blocking", claims.BLOCKING_0),
+        ("threads", claims.THREADS_4),
+        ("threads, no GIL", claims.without_gil(claims.THREADS_4)),
+        ("2 processes", claims.BLOCKING_2),
+    ):
+        ratios = figures.ratios(runs, case.name, claims.BLOCKING_0.name, "requests_per_s")
+        spread = figures.spread(ratios)
+        times = spread.median if spread else 0
         bars.append((name, times, f"{times:.2f}", theme.methods[case.method]))
     draw_bars(axes, bars)
-    axes.axvline(1, color=theme.text, linestyle=":", linewidth=1.5)
-    axes.set_xlabel("times as fast as blocking, GIL")
+    axes.set_xlabel("times as fast as blocking, with requests, Python 3.14")
     return figure
 
 
 # -- Lines --------------------------------------------------------------------------------------
 
 
-def draw_line(
-    axes: Axes,
-    cases: Sequence[Case],
-    spread_of: Callable[[Case], figures.Spread],
-    colour: str,
-    marker: str,
-) -> None:
-    """Draw a figure of some cases as a line over their places, with a band for its range."""
-    places = range(len(cases))
-    spreads = [spread_of(case) for case in cases]
-    # Hollow, so that a point that lies on another one hides nothing.
-    axes.plot(
-        places, [spread.median for spread in spreads], color=colour, marker=marker, fillstyle="none"
-    )
-    axes.fill_between(
-        places,
-        [spread.low for spread in spreads],
-        [spread.high for spread in spreads],
-        color=colour,
-        alpha=0.25,
-        linewidth=0,
-    )
-
-
-def looks(theme: Theme) -> dict[str, tuple[str, str]]:
-    """Return the colour and the marker of each client that a line can be of."""
-    return {
-        "async (aiohttp)": (theme.methods["async"], "o"),
-        "threads (pyreqwest)": (theme.other, "s"),
-        "threads (requests)": (theme.methods["threads"], "^"),
-    }
-
-
-def client(case: Case) -> str:
-    """Return the method and library of a case."""
-    return f"{case.method} ({case.library})"
-
-
-def latency(result: Result, theme: Theme) -> Figure:
-    """Draw how many times as fast as blocking each client is, over the latency of the server."""
-    figure, axes = new_figure(3.9, "Waiting is what async and threads save")
-    latencies = list(dict.fromkeys(case.server.latency_ms for case in result.cases))
-
-    def times(case: Case) -> figures.Spread:
-        ratios = figures.ratios(result.runs, case.name, case.base, "requests_per_s")
-        return figures.median_and_interval(ratios)
-
-    for name, (colour, marker) in looks(theme).items():
-        cases = [case for case in result.cases if client(case) == name]
-        draw_line(axes, cases, times, colour, marker)
-    axes.axhline(32, color=theme.text, linestyle=":", linewidth=1.5)
-    axes.text(0, 31.4, "requests in flight: 32", va="top")
-    for name, place, height, align in (
-        ("async (aiohttp)", 1.9, 23, "right"),
-        ("threads (pyreqwest)", 2.2, 13.5, "left"),
-        ("threads (requests)", 2.85, 5.5, "left"),
+def endpoint(runs: Sequence[Run], theme: Theme) -> Figure:
+    """Draw the throughput of each way to write an endpoint that waits for 20 ms."""
+    figure, axes = new_figure(3.9, "A blocking call in an async def endpoint stops all others")
+    for path, text, method, marker in (
+        ("/await", "async def,\nawait", "async", "o"),
+        ("/def", "def,\ntime.sleep", "threads", "^"),
+        ("/blocked", "async def,\ntime.sleep", "blocking", "D"),
     ):
-        axes.text(place, height, name, color=looks(theme)[name][0], ha=align, fontweight="bold")
-    axes.set_xticks(range(len(latencies)), [str(value) for value in latencies])
-    axes.set_ylim(0, 35)
-    axes.grid(axis="y")
-    axes.set_xlabel("the server takes, ms")
-    axes.set_ylabel("times as fast as blocking")
-    return figure
-
-
-def in_flight_line(
-    axes: Axes, result: Result, cases: Sequence[Case], colour: str, marker: str
-) -> None:
-    """Draw the throughput of some cases over the number of requests in flight."""
-    draw_line(
-        axes,
-        cases,
-        lambda case: figures.spread(result.runs, case.name, "requests_per_s"),
-        colour,
-        marker,
-    )
-    axes.set_xticks(range(len(cases)), [f"{case.concurrency:,}" for case in cases])
-    axes.set_xlabel("requests in flight, if the server takes 20 ms")
+        colour = theme.methods[method]
+        cases = [c for c, _ in claims.ENDPOINT if c.path == path and c.server.latency_ms]
+        rates = [median(case, runs) for case in cases]
+        axes.plot(range(len(cases)), rates, color=colour, marker=marker, fillstyle="none")
+        axes.annotate(
+            text,
+            (len(cases) - 1, rates[-1]),
+            xytext=(10, 0),
+            textcoords="offset points",
+            color=colour,
+            va="center",
+            fontweight="bold",
+        )
+        axes.set_xticks(range(len(cases)), [f"{case.concurrency}" for case in cases])
+    axes.set_xlabel("requests in flight, if the endpoint waits for 20 ms")
     axes.set_ylabel("requests/s")
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.grid(axis="y")
-
-
-def end_label(
-    axes: Axes, result: Result, case: Case, text: str, colour: str, align: str = "center"
-) -> None:
-    """Name a line beside its last point."""
-    axes.annotate(
-        text,
-        (axes.get_xticks()[-1], median(case, result.runs)),
-        xytext=(10, 0),
-        textcoords="offset points",
-        color=colour,
-        va=align,
-        fontweight="bold",
-    )
-
-
-def concurrency(result: Result, theme: Theme) -> Figure:
-    """Draw the throughput over the requests in flight, if the server takes 20 ms."""
-    figure, axes = new_figure(3.9, "More in flight help until client or server is busy")
-    of_20_ms = [case for case in result.cases if case.server.latency_ms == 20]
-    highest = max(median(case, result.runs) for case in of_20_ms if case.concurrency == 1_000)
-    for name, (colour, marker) in looks(theme).items():
-        cases = [case for case in of_20_ms if client(case) == name]
-        in_flight_line(axes, result, cases, colour, marker)
-        # Above the highest line and below the others, because two of them end close together.
-        align = "bottom" if median(cases[-1], result.runs) == highest else "top"
-        end_label(axes, result, cases[-1], name.replace(" (", "\n("), colour, align)
-    axes.set_xlim(-0.2, 7)
-    axes.set_ylim(0)
+    axes.set_xlim(-0.2, 4.1)
+    axes.set_ylim(-100)  # so that the line near 0 does not lie on the axis
     return figure
 
 
-def endpoint(result: Result, theme: Theme) -> Figure:
-    """Draw the throughput of each way to write an endpoint that waits for 20 ms."""
-    figure, axes = new_figure(3.9, "A blocking call in an async def endpoint stops all others")
-    for path, text, colour, marker in (
-        ("/await", "async def,\nawait", theme.methods["async"], "o"),
-        ("/def", "def,\ntime.sleep", theme.methods["threads"], "^"),
-        ("/blocked", "async def,\ntime.sleep", theme.methods["blocking"], "D"),
-    ):
-        cases = [c for c in result.cases if c.path == path and c.server.latency_ms == 20]
-        in_flight_line(axes, result, cases, colour, marker)
-        end_label(axes, result, cases[-1], text, colour)
-    axes.set_xlim(-0.2, 4.1)
-    axes.set_ylim(-300)  # so that the line near 0 does not lie on the axis
+# -- The law ------------------------------------------------------------------------------------
+
+
+def law(runs: Sequence[Run], theme: Theme) -> Figure:
+    """Draw the measured throughput of each client over what waiting allows, with its bound."""
+    figure, axes = new_figure(4.4, "Waiting, until the client or the server is busy")
+    looks = {
+        "async (aiohttp)": (theme.methods["async"], "o"),
+        "threads (pyreqwest)": (theme.other, "s"),
+        "threads (requests)": (theme.methods["threads"], "^"),
+        "blocking (requests)": (theme.methods["blocking"], "D"),
+    }
+    for name, (colour, marker) in looks.items():
+        rows = [row for row in claims.LAW if client(row[0]) == name]
+        limits = [figures.typical_limits(runs, case, base.name) for case, base in rows]
+        waiting = [each["waiting"] for each in limits]
+        work = min(limits[0]["client"], limits[0]["server"])
+        corners = [min(waiting), min(work, max(waiting)), max(waiting)]
+        axes.plot(corners, [min(x, work) for x in corners], color=colour, alpha=0.5)
+        rates = [median(case, runs) for case, _ in rows]
+        axes.plot(waiting, rates, marker, color=colour, fillstyle="none", label=name)
+        if name in ("async (aiohttp)", "threads (requests)"):
+            whose, height = ("server", 5) if work == limits[0]["server"] else ("client", -14)
+            axes.annotate(
+                f"the {whose}'s work",
+                (max(waiting), work),
+                (0, height),
+                textcoords="offset points",
+                ha="right",
+            )
+    axes.text(25, 40, "waiting", rotation=38, rotation_mode="anchor")
+    axes.loglog()
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.grid()
+    axes.legend(frameon=False, loc="lower right")
+    axes.set_xlabel("in flight / (latency + work): requests/s that waiting allows")
+    axes.set_ylabel("requests/s: measured, and the bound")
     return figure
 
 
@@ -288,31 +247,25 @@ def lanes(spans: Sequence[Sequence[float]]) -> list[int]:
     return taken
 
 
-def timeline(result: Result, theme: Theme) -> Figure:
+def timeline(runs: Sequence[Run], theme: Theme) -> Figure:
     """Draw each request of a typical run as a bar in a lane, a panel a script."""
-    heights = [1 if case.method == "blocking" else 4 for case in result.cases]
-    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
-    figure.suptitle(
-        "Async and threads wait for many answers at once",
-        x=0.01,
-        ha="left",
-        fontweight="bold",
-        fontsize=12,
-    )
-    panels = figure.subplots(len(result.cases), sharex=True, gridspec_kw={"height_ratios": heights})
-    for axes, case in zip(panels, result.cases, strict=True):
-        runs = sorted(figures.runs_of(result.runs, case.name), key=lambda run: run.elapsed_s)
-        run = runs[len(runs) // 2]
-        spans = sorted(run.spans_s)
+    cases = [case for case, _ in claims.TIMELINE]
+    heights = [1 if case.method == "blocking" else 4 for case in cases]
+    figure = titled_figure(4.2, "Async and threads wait for many answers at once")
+    panels = figure.subplots(len(cases), sharex=True, gridspec_kw={"height_ratios": heights})
+    for axes, case in zip(panels, cases, strict=True):
+        own = sorted((run.elapsed_s, run.spans_s) for run in runs if run.case == case.name)
+        elapsed, unordered = own[len(own) // 2]
+        spans = sorted(unordered)
         for (start, end), lane in zip(spans, lanes(spans), strict=True):
             bar = [(1_000 * start, 1_000 * (end - start))]
             axes.broken_barh(bar, (lane, 0.8), facecolor=theme.methods[case.method])
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.set_title(client(case), fontsize=11)
-        axes.set_title(f"{1_000 * run.elapsed_s:,.0f} ms", loc="right", fontsize=11)
+        axes.set_title(f"{1_000 * elapsed:,.0f} ms", loc="right", fontsize=11)
     panels[-1].set_xlabel(
-        f"time in ms; each bar is one of {result.cases[0].requests} requests,\n"
+        f"time in ms; each bar is one of {cases[0].requests} requests,\n"
         "each takes 20 ms, at most eight are in flight"
     )
     return figure
@@ -320,10 +273,10 @@ def timeline(result: Result, theme: Theme) -> Figure:
 
 # -- Files --------------------------------------------------------------------------------------
 
-DRAWN = (library, latency, concurrency, endpoint, cores, timeline)  # each named like its study
+DRAWN = (law, library, endpoint, cores, timeline)  # each named like its claim
 
 
-def pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
+def pictures(runs: Sequence[Run], folder: Path) -> list[Path]:
     """Draw all pictures of the documents, each for a light page and for a dark one."""
     paths = []
     for theme, suffix in ((LIGHT, ""), (DARK, "-dark")):
@@ -331,7 +284,6 @@ def pictures(results: Mapping[str, Result], folder: Path) -> list[Path]:
         with matplotlib.style.context(style(theme), after_reset=True):
             for draw in DRAWN:
                 path = folder / f"{draw.__name__}{suffix}.svg"
-                figure = draw(results[draw.__name__], theme)
-                figure.savefig(path, transparent=True, metadata={"Date": None})
+                draw(runs, theme).savefig(path, transparent=True, metadata={"Date": None})
                 paths.append(path)
     return paths

@@ -1,322 +1,354 @@
-"""Declare what RESULTS.md claims, and which cases are measured to show it."""
+"""Declare what RESULTS.md claims: the cases, and which of them each claim shows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.runs import Case, ServerSettings
 
-ROUNDS = 9  # of nine, the interval of a median leaves out the lowest and the highest
+ROUNDS = 9  # so many are needed for an interval of 95%
+
+Row = tuple[Case, Case]  # a case, and the one with which it is compared
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement, and the study that shows whether it holds."""
+    """A statement, and the view of the measured cases that shows whether it holds."""
 
     name: str
     statement: str
-    cases: Sequence[Case]
+    rows: Sequence[Row]
     columns: Sequence[str]  # of its table
-    rounds: int = ROUNDS
 
 
-# The three scripts, with as many requests as take about a second if the server answers immediately.
-ASYNC = Case("async (aiohttp)", "test_async.py", "async", "aiohttp", 7_000, 32)
-THREADS = Case("threads (requests)", "test_thread.py", "threads", "requests", 1_400, 32)
-BLOCKING = Case("blocking (requests)", "test_blocking.py", "blocking", "requests", 1_400)
+# -- Clients ------------------------------------------------------------------------------------
+
+ASYNC = Case("async (aiohttp)", "test_async.py", "async", "aiohttp", concurrency=32)
+THREADS = Case("threads (requests)", "test_thread.py", "threads", "requests", concurrency=32)
+BLOCKING = Case("blocking (requests)", "test_blocking.py", "blocking", "requests")
 SCRIPTS = (ASYNC, THREADS, BLOCKING)
 
 
-def with_library(script: Case, library: str, replacement: str, requests: int) -> Case:
+def with_library(script: Case, library: str, replacement: str) -> Case:
     """Return a script with another library."""
-    return replace(
-        script,
-        name=f"{script.method} ({library})",
-        library=library,
-        replacement=f"libraries.{replacement}",
-        requests=requests,
-    )
+    name = f"{script.method} ({library})"
+    return replace(script, name=name, library=library, replacement=f"libraries.{replacement}")
 
 
-PYREQWEST = (
-    with_library(ASYNC, "pyreqwest", "pyreqwest_async", 7_000),
-    with_library(THREADS, "pyreqwest", "pyreqwest_blocking", 6_000),
-    with_library(BLOCKING, "pyreqwest", "pyreqwest_blocking", 3_000),
-)
-ASYNC_PYREQWEST, THREADS_PYREQWEST, BLOCKING_PYREQWEST = PYREQWEST
+ASYNC_PYREQWEST = with_library(ASYNC, "pyreqwest", "pyreqwest_async")
+THREADS_PYREQWEST = with_library(THREADS, "pyreqwest", "pyreqwest_blocking")
+BLOCKING_PYREQWEST = with_library(BLOCKING, "pyreqwest", "pyreqwest_blocking")
+ASYNC_HTTPX2 = with_library(ASYNC, "httpx2", "httpx2_async")
+THREADS_HTTPX2 = with_library(THREADS, "httpx2", "httpx2_blocking")
+BLOCKING_HTTPX2 = with_library(BLOCKING, "httpx2", "httpx2_blocking")
+THREADS_PYCURL = with_library(THREADS, "pycurl", "pycurl")
+BLOCKING_PYCURL = with_library(BLOCKING, "pycurl", "pycurl")
+THREADS_URLLIB3 = with_library(THREADS, "urllib3", "urllib3")
+BLOCKING_URLLIB3 = with_library(BLOCKING, "urllib3", "urllib3")
 
 
-def at(
-    case: Case, *, label: str, base: str, latency_ms: int = 0, concurrency: int | None = None
-) -> Case:
-    """Return a case with another server latency or number in flight, sized for about a second."""
-    if case.concurrency is not None and concurrency is not None:
-        case = replace(case, concurrency=concurrency)
-    in_flight = case.concurrency or 1
-    # About half a millisecond is what the library and the server add to the latency.
-    at_most_a_second = round(in_flight * 1_000 / (latency_ms + 0.5))
+def at(case: Case, latency_ms: int = 0, in_flight: int | None = None) -> Case:
+    """Return a client against a server that takes so long, with so many requests in flight."""
+    in_flight = in_flight or case.concurrency
+    label = f", {in_flight} in flight" if in_flight else ""
     return replace(
         case,
-        name=f"{case.name}, {label}",
-        base=base,
-        requests=max(min(case.requests, at_most_a_second), 3 * in_flight),
+        name=f"{case.name}{label}, {latency_ms} ms",
+        concurrency=in_flight,
         server=replace(case.server, latency_ms=latency_ms),
     )
 
 
-def at_latencies(cases: Sequence[Case], latencies_ms: Sequence[int]) -> Iterator[Case]:
-    """Yield cases at each latency of the server; the last of them is the base."""
-    for latency_ms in latencies_ms:
-        label = f"{latency_ms} ms"
-        for case in cases:
-            base = f"{cases[-1].name}, {label}"
-            yield at(case, label=label, base=base, latency_ms=latency_ms)
-
-
-def library_cases() -> Iterator[Case]:
-    """Yield each library in each method that it has, compared with its own blocking form."""
-    cases = [
-        *SCRIPTS,
-        *PYREQWEST,
-        with_library(ASYNC, "httpx2", "httpx2_async", 1_400),
-        with_library(THREADS, "httpx2", "httpx2_blocking", 1_400),
-        with_library(BLOCKING, "httpx2", "httpx2_blocking", 1_400),
-        with_library(THREADS, "pycurl", "pycurl", 6_000),
-        with_library(BLOCKING, "pycurl", "pycurl", 3_000),
-        with_library(THREADS, "urllib3", "urllib3", 2_000),
-        with_library(BLOCKING, "urllib3", "urllib3", 2_000),
-    ]
-    for case in cases:
-        yield replace(case, base=case.name if case is ASYNC else f"blocking ({case.library})")
-
-
-def concurrency_cases() -> Iterator[Case]:
-    """Yield async, and threads with both libraries, with each number of requests in flight."""
-    for latency_ms in (0, 20):
-        for case in (ASYNC, THREADS_PYREQWEST, THREADS):
-            for concurrency in (1, 4, 16, 64, 256, 1_000):
-                yield at(
-                    case,
-                    label=f"{latency_ms} ms, {concurrency:,} in flight",
-                    base=f"{case.name}, {latency_ms} ms, 1 in flight",
-                    latency_ms=latency_ms,
-                    concurrency=concurrency,
-                )
-
-
-# How an endpoint waits, its path, and about how many requests/s it answers at most with 20 ms.
-ENDPOINTS = (
-    ("async def, await", "/await", 5_000),
-    ("def, time.sleep", "/def", 2_000),
-    ("async def, time.sleep", "/blocked", 48),
-)
-
-
-def endpoint_cases() -> Iterator[Case]:
-    """Yield FastAPI's three ways to write an endpoint, without a wait and with one."""
-    server = ServerSettings(app="endpoints:app")
-    for latency_ms in (0, 20):
-        for name, path, most_with_wait in ENDPOINTS:
-            for concurrency in (1, 8, 32, 128):
-                label = f"{latency_ms} ms, {concurrency} in flight"
-                requests = most_with_wait if latency_ms else 5_000
-                yield at(
-                    replace(ASYNC, name=name, path=path, requests=requests, server=server),
-                    label=label,
-                    base=f"async def, await, {label}",
-                    latency_ms=latency_ms,
-                    concurrency=concurrency,
-                )
-
-
-# Other ways to write each script: what it is called, and what takes the place of its functions.
-FORMS: Mapping[str, Mapping[str, str]] = {
-    "async": {
-        "a task for each request": "forms.task_each",
-        "a task for each request, Semaphore": "forms.semaphore",
-        "uvloop": "forms.on_uvloop",
-    },
-    "threads": {
-        "prepared once": "libraries.requests_prepared",
-        "with the environment": "libraries.requests_environment",
-        "one shared Session": "forms.shared_session",
-    },
-    "blocking": {
-        "prepared once": "libraries.requests_prepared",
-        "with the environment": "libraries.requests_environment",
-        "requests.get": "libraries.requests_get",
-    },
-}
-
-
-def form_cases() -> Iterator[Case]:
-    """Yield each script and other ways to write it."""
-    for script in SCRIPTS:
-        name = f"{script.method}: the script"
-        yield replace(script, name=name, base=name)
-        for form, replacement in FORMS[script.method].items():
-            library = "uvloop" if form == "uvloop" else script.library
-            yield replace(
-                script,
-                name=f"{script.method}: {form}",
-                library=library,
-                replacement=replacement,
-                base=name,
-            )
-
-
-def few_cases() -> Iterator[Case]:
-    """Yield the scripts with few requests, without latency and with 100 ms."""
-    for latency_ms, numbers in ((0, (1, 10, 100, 1_000)), (100, (1, 10, 200))):
-        for number in numbers:
-            for script in SCRIPTS:
-                requests = "1 request" if number == 1 else f"{number:,} requests"
-                label = f"{latency_ms} ms, {requests}"
-                yield replace(
-                    script,
-                    name=f"{script.name}, {label}",
-                    base=f"{BLOCKING.name}, {label}",
-                    requests=number,
-                    server=ServerSettings(latency_ms=latency_ms),
-                )
-
-
-def server_cases() -> Iterator[Case]:
-    """Yield the async script against the server as it can be started."""
-    for name, settings in (
-        ("no access log, 1 worker", ServerSettings()),
-        ("access log, 1 worker", ServerSettings(access_log=True)),
-        ("no access log, 2 workers", ServerSettings(workers=2)),
-    ):
-        yield replace(ASYNC, name=name, base="no access log, 1 worker", server=settings)
-
-
-def timeline_cases() -> Iterator[Case]:
-    """Yield the scripts with few requests in flight, each request noted."""
-    for script in SCRIPTS:
-        base = f"{BLOCKING.name}, 20 ms"
-        case = at(script, label="20 ms", base=base, latency_ms=20, concurrency=8)
-        yield replace(case, requests=96, record_spans=True)
-
-
-GIL, NO_GIL = "python3.13", "python3.13t"
-PROCESSES = "benchmarks/forms/processes.py"
-
-
-def core_cases() -> Iterator[Case]:
-    """Yield what could help a client that keeps its core busy: no GIL, and two processes."""
-    for python, label in ((GIL, "GIL"), (NO_GIL, "no GIL")):
-        yield replace(BLOCKING, name=f"blocking (requests), {label}", python=python)
-        for concurrency in (4, 32):
-            name = f"threads (requests), {concurrency} in flight, {label}"
-            yield replace(THREADS, name=name, concurrency=concurrency, python=python)
-    for script, name in (
-        (BLOCKING, "2 processes, blocking (requests), GIL"),
-        (THREADS, "2 processes, threads (requests), 32 in flight, GIL"),
-    ):
-        module = script.script.removesuffix(".py")
-        yield replace(
-            script,
-            name=name,
-            script=PROCESSES,
-            settings={"SCRIPT": module, "PROCESSES": 2},
-            requests=2_000,
-            concurrency=script.concurrency or 2,
-            python=GIL,
-        )
-    yield replace(ASYNC, name="async (aiohttp), 32 in flight, GIL", python=GIL)
-    yield replace(
-        ASYNC,
-        name="2 processes, async (aiohttp), 32 in flight, GIL",
-        script=PROCESSES,
-        settings={"SCRIPT": "test_async", "PROCESSES": 2},
-        python=GIL,
+def form(script: Case, name: str, replacement: str, library: str = "") -> Case:
+    """Return another way to write a script, against a server that answers immediately."""
+    return replace(
+        script,
+        name=f"{script.method}: {name}",
+        replacement=replacement,
+        library=library or script.library,
     )
 
+
+# -- Cases that texts and pictures speak of -----------------------------------------------------
+
+ASYNC_0, THREADS_0, BLOCKING_0 = (at(script) for script in SCRIPTS)
+ASYNC_10, THREADS_10, BLOCKING_10 = (at(script, 10) for script in SCRIPTS)
+ASYNC_30, THREADS_30, BLOCKING_30 = (at(script, 30) for script in SCRIPTS)
+ASYNC_100, THREADS_100, BLOCKING_100 = (at(script, 100) for script in SCRIPTS)
+ASYNC_256 = at(ASYNC, 10, 256)
+
+STUB_ASYNC = form(ASYNC, "no library", "forms.stub_async")
+STUB_THREADS = form(THREADS, "no library", "forms.stub_blocking")
+STUB_BLOCKING = form(BLOCKING, "no library", "forms.stub_blocking")
+
+
+# -- headline, law, method, library -------------------------------------------------------------
+
+HEADLINE: list[Row] = [(case, BLOCKING_0) for case in (ASYNC_0, THREADS_0, BLOCKING_0)]
+HEADLINE += [(case, BLOCKING_100) for case in (ASYNC_100, THREADS_100, BLOCKING_100)]
+
+# What a request costs client and server, measured where nothing but the work counts.
+COST_ASYNC = at(ASYNC, in_flight=8)
+COST_PYREQWEST = at(THREADS_PYREQWEST, in_flight=8)
+COST_REQUESTS = BLOCKING_0
+
+LAW_LATENCIES_MS = (0, 10, 30, 100)
+LAW: list[Row] = [(at(BLOCKING, ms), COST_REQUESTS) for ms in LAW_LATENCIES_MS[1:]]
+for client, cost, numbers in (
+    (THREADS, COST_REQUESTS, (4, 32)),
+    (THREADS_PYREQWEST, COST_PYREQWEST, (4, 32)),
+    (ASYNC, COST_ASYNC, (4, 32)),
+):
+    LAW += [(at(client, ms, number), cost) for number in numbers for ms in LAW_LATENCIES_MS]
+LAW += [(at(ASYNC, ms, 256), COST_ASYNC) for ms in LAW_LATENCIES_MS[1:]]
+
+METHOD: list[Row] = []
+for blocking, *others in (
+    (BLOCKING_PYREQWEST, ASYNC_PYREQWEST, THREADS_PYREQWEST),
+    (BLOCKING_HTTPX2, ASYNC_HTTPX2, THREADS_HTTPX2),
+):
+    for ms in (0, 30):
+        METHOD += [(at(client, ms), at(blocking, ms)) for client in (*others, blocking)]
+
+LIBRARY: list[Row] = [(ASYNC_0, ASYNC_0)]
+for blocking, *others in (
+    (BLOCKING, THREADS),
+    (BLOCKING_PYREQWEST, THREADS_PYREQWEST, ASYNC_PYREQWEST),
+    (BLOCKING_HTTPX2, THREADS_HTTPX2, ASYNC_HTTPX2),
+    (BLOCKING_PYCURL, THREADS_PYCURL),
+    (BLOCKING_URLLIB3, THREADS_URLLIB3),
+):
+    LIBRARY += [(at(client), at(blocking)) for client in (*others, blocking)]
+LIBRARY += [(case, STUB_BLOCKING) for case in (STUB_ASYNC, STUB_THREADS, STUB_BLOCKING)]
+
+
+# -- forms, few ---------------------------------------------------------------------------------
+
+TASK_EACH = form(ASYNC, "a task for each request", "forms.task_each")
+SEMAPHORE = form(ASYNC, "a task for each request, Semaphore", "forms.semaphore")
+UVLOOP = form(ASYNC, "uvloop", "forms.on_uvloop", "uvloop")
+THREADS_PREPARED = form(THREADS, "prepared once", "forms.prepared")
+THREADS_ENVIRONMENT = form(THREADS, "with the environment", "forms.environment")
+SHARED_SESSION = form(THREADS, "one shared Session", "forms.shared_session")
+BLOCKING_PREPARED = form(BLOCKING, "prepared once", "forms.prepared")
+BLOCKING_ENVIRONMENT = form(BLOCKING, "with the environment", "forms.environment")
+REQUESTS_GET = form(BLOCKING, "requests.get", "forms.requests_get")
+
+FORMS: list[Row] = []
+for base, *other_forms in (
+    (ASYNC_0, TASK_EACH, SEMAPHORE, UVLOOP),
+    (THREADS_0, THREADS_PREPARED, THREADS_ENVIRONMENT, SHARED_SESSION),
+    (BLOCKING_0, BLOCKING_PREPARED, BLOCKING_ENVIRONMENT, REQUESTS_GET),
+):
+    FORMS += [(case, base) for case in (base, *other_forms)]
+
+
+def few(script: Case, latency_ms: int, requests: int) -> Case:
+    """Return a script with few requests."""
+    name = f"{script.name}, {requests:,} requests, {latency_ms} ms"
+    server = ServerSettings(latency_ms=latency_ms)
+    return replace(script, name=name, requests=requests, server=server)
+
+
+FEW: list[Row] = [
+    (few(script, latency_ms, number), few(BLOCKING, latency_ms, number))
+    for latency_ms, numbers in ((0, (10, 100, 1_000)), (100, (10, 100)))
+    for number in numbers
+    for script in SCRIPTS
+]
+
+
+# -- endpoint, server ---------------------------------------------------------------------------
+
+
+def endpoint(path: str, latency_ms: int, in_flight: int) -> Case:
+    """Return the async script against one of the three endpoints of endpoints.py."""
+    name = {
+        "/await": "async def, await",
+        "/def": "def, time.sleep",
+        "/blocked": "async def, time.sleep",
+    }[path]
+    case = replace(ASYNC, name=name, path=path, server=ServerSettings(app="endpoints:app"))
+    if path == "/blocked" and latency_ms:  # about 48 requests/s, whatever is in flight
+        case = replace(case, requests=max(24, 4 * in_flight))
+    return at(case, latency_ms, in_flight)
+
+
+ENDPOINT: list[Row] = [
+    (endpoint(path, latency_ms, number), endpoint("/await", latency_ms, number))
+    for latency_ms, numbers in ((0, (32,)), (20, (1, 8, 32, 64)))
+    for path in ("/await", "/def", "/blocked")
+    for number in numbers
+]
+
+ACCESS_LOG = replace(
+    ASYNC_0, name="async, with an access log", server=ServerSettings(access_log=True)
+)
+TWO_WORKERS = replace(ASYNC_0, name="async, 2 workers", server=ServerSettings(workers=2))
+
+
+# -- cores --------------------------------------------------------------------------------------
+
+NO_GIL = "python3.14t"
+PROCESSES = "benchmarks/processes.py"
+
+
+def two_processes(script: Case) -> Case:
+    """Return a script in two processes."""
+    settings = {"SCRIPT": script.script.removesuffix(".py"), "PROCESSES": 2}
+    case = replace(script, script=PROCESSES, settings=settings)
+    return at(replace(case, name=f"2 processes, {case.name}"), in_flight=script.concurrency or 2)
+
+
+def without_gil(case: Case) -> Case:
+    """Return a case on a Python without the GIL."""
+    return replace(case, name=f"{case.name}, no GIL", python=NO_GIL)
+
+
+def gil_switched_on(case: Case) -> Case:
+    """Return a case on the same build as without the GIL, but with it."""
+    return replace(case, name=f"{case.name}, GIL switched on", python=f"{NO_GIL} -X gil=1")
+
+
+TWO_LOOPS = form(ASYNC, "2 event loops in threads", "forms.two_loops")
+THREADS_4 = at(THREADS, in_flight=4)
+BLOCKING_2, THREADS_2, ASYNC_2 = (two_processes(script) for script in SCRIPTS[::-1])
+WITH_GIL = (BLOCKING_0, THREADS_4, THREADS_0, BLOCKING_2, THREADS_2)
+WITH_GIL_ASYNC = (ASYNC_0, TWO_LOOPS, ASYNC_2)
+
+CORES: list[Row] = [(case, BLOCKING_0) for case in WITH_GIL]
+CORES += [(without_gil(case), BLOCKING_0) for case in WITH_GIL]
+CORES += [(gil_switched_on(case), BLOCKING_0) for case in (BLOCKING_0, THREADS_4, THREADS_0)]
+CORES += [(case, ASYNC_0) for case in WITH_GIL_ASYNC]
+CORES += [(without_gil(case), ASYNC_0) for case in WITH_GIL_ASYNC]
+CORES += [(gil_switched_on(ASYNC_0), ASYNC_0)]
+
+
+# -- reuse, timeline ----------------------------------------------------------------------------
+
+
+def https(case: Case) -> Case:
+    """Return a case over https."""
+    replacement = (
+        case.replacement
+        or {
+            "async": "forms.https_async",
+            "blocking": "forms.https_blocking",
+        }[case.method]
+    )
+    server = replace(case.server, tls=True)
+    return replace(case, name=f"{case.name}, https", replacement=replacement, server=server)
+
+
+SESSION_EACH = form(ASYNC, "a ClientSession for each request", "forms.session_each")
+REUSE: list[Row] = [
+    (BLOCKING_0, BLOCKING_0),
+    (REQUESTS_GET, BLOCKING_0),
+    (ASYNC_0, ASYNC_0),
+    (SESSION_EACH, ASYNC_0),
+    (https(BLOCKING_0), https(BLOCKING_0)),
+    (https(REQUESTS_GET), https(BLOCKING_0)),
+    (https(ASYNC_0), https(ASYNC_0)),
+    (https(SESSION_EACH), https(ASYNC_0)),
+]
+
+TIMELINE: list[Row] = []
+for script in SCRIPTS:
+    number = 8 if script.concurrency else None
+    case = replace(at(script, 20, number), requests=96, record_spans=True)
+    TIMELINE.append((case, case))
+
+
+# -- Claims -------------------------------------------------------------------------------------
+
+COSTS = ["client CPU, us per request", "server CPU, us per request"]
+SPEEDS = ["requests/s", "times as fast"]
 
 CLAIMS = [
     Claim(
         "headline",
-        "If the server takes 100 ms, async and threads are equally fast: about as many times as "
-        "fast as blocking as they have requests in flight. If it answers immediately, threads "
-        "with requests gain little.",
-        [*at_latencies(SCRIPTS, (0, 100))],
-        ["requests", "requests/s", "times as fast", "client CPU", "server CPU"],
+        "Waiting: if the server takes 100 ms, async and threads are equally fast, about as many "
+        "times as fast as blocking as they have requests in flight. The client's work: if it "
+        "answers immediately, the library decides, and threads with requests gain little.",
+        HEADLINE,
+        ["requests", *SPEEDS, "client CPU", "server CPU"],
+    ),
+    Claim(
+        "law",
+        "Three limits hold every client, and the least of them says how fast it is: waiting, the "
+        "client's work, the server's work.",
+        LAW,
+        ["limit", "bound, requests/s", "requests/s", "of its bound", "in flight"],
     ),
     Claim(
         "method",
-        "With one library for all three methods, threads are about as fast as async, whether the "
-        "server waits or not.",
-        [*at_latencies(PYREQWEST, (0, 20))],
-        ["requests/s", "times as fast", "client CPU, us per request", "in flight"],
+        "With one library for all three methods, async and threads both gain by waiting at the "
+        "same time. Which of them is ahead depends on the library.",
+        METHOD,
+        [*SPEEDS, "client CPU, us per request", "in flight"],
     ),
     Claim(
         "library",
-        "If the server answers immediately, the library decides more than the method.",
-        [*library_cases()],
-        ["requests/s", "times as fast", "client CPU, us per request", "server CPU, us per request"],
-    ),
-    Claim(
-        "latency",
-        "The gain rises with the time that the server takes, up to about the number of requests "
-        "in flight.",
-        [*at_latencies((ASYNC, THREADS_PYREQWEST, THREADS, BLOCKING), (0, 1, 3, 10, 30, 100))],
-        ["requests", "requests/s", "times as fast", "in flight"],
-    ),
-    Claim(
-        "concurrency",
-        "More requests in flight help until client or server is busy; beyond that, they cost "
-        "throughput.",
-        [*concurrency_cases()],
-        ["requests", "requests/s", "times as fast", "p50, ms", "in flight"],
-        rounds=7,
-    ),
-    Claim(
-        "endpoint",
-        "In FastAPI, an `async def` endpoint that blocks serves one request after another.",
-        [*endpoint_cases()],
-        ["requests/s", "times as fast", "p50, ms", "in flight", "server CPU"],
-        rounds=7,
+        "The client's work: what a request costs depends on the library more than on the method.",
+        LIBRARY,
+        [*COSTS, *SPEEDS],
     ),
     Claim(
         "forms",
-        "Each script is faster than the usual tutorial form of its method.",
-        [*form_cases()],
-        ["requests/s", "times as fast", "client CPU, us per request", "peak memory, MiB"],
+        "The client's work: each script is faster than the usual tutorial form of its method.",
+        FORMS,
+        [*SPEEDS, "client CPU, us per request", "peak memory, MiB"],
+    ),
+    Claim(
+        "reuse",
+        "The client's and the server's work: a new connection for each request costs throughput, "
+        "and with https several times.",
+        REUSE,
+        [*SPEEDS, *COSTS],
     ),
     Claim(
         "few",
-        "A script gains nothing from async or threads for up to 100 requests to a server that answers "
-        "immediately; if it takes 100 ms, ten requests are enough to gain.",
-        [*few_cases()],
-        ["start to exit, s", "times as fast, start to exit", "elapsed, s", "times as fast"],
-        rounds=7,
-    ),
-    Claim(
-        "server",
-        "The server is half of the result: its access log costs throughput, and on two cores a "
-        "second worker gains nothing.",
-        [*server_cases()],
+        "Waiting, from start to exit: for a few requests, the time to start Python and to import "
+        "the library counts. If the server takes 100 ms, ten requests are enough to gain.",
+        FEW,
         [
-            "requests/s",
+            "start to exit, s",
+            "times as fast, start to exit",
+            "elapsed, s",
             "times as fast",
-            "client CPU",
-            "server CPU",
-            "client CPU, us per request",
-            "server CPU, us per request",
         ],
     ),
     Claim(
+        "endpoint",
+        "Waiting, in the server: in FastAPI, an `async def` endpoint that blocks serves one "
+        "request after another.",
+        ENDPOINT,
+        [*SPEEDS, "p50, ms", "in flight", "server CPU"],
+    ),
+    Claim(
+        "server",
+        "The server's work: an access log costs throughput if the server is the limit.",
+        [(case, ASYNC_0) for case in (ASYNC_0, ACCESS_LOG, TWO_WORKERS)],
+        [*SPEEDS, "client CPU", "server CPU", *COSTS],
+    ),
+    Claim(
         "cores",
-        "Two processes help a client that fills its core. Without the GIL, threads with requests "
-        "gain, too, but Python 3.13 without it is slower by as much.",
-        [replace(case, base="blocking (requests), GIL") for case in core_cases()],
-        ["Python", "requests/s", "times as fast", "client CPU", "server CPU", "peak memory, MiB"],
+        "The client's work: a client that fills its core gains by a second process, or, with "
+        "threads, by a Python without the GIL.",
+        CORES,
+        ["GIL", *SPEEDS, "client CPU", "server CPU", "client CPU, us per request"],
     ),
     Claim(
         "timeline",
-        "Blocking has one request in flight; threads and async have up to CONCURRENCY.",
-        [*timeline_cases()],
+        "Waiting: blocking has one request in flight; threads and async have up to CONCURRENCY.",
+        TIMELINE,
         ["elapsed, s", "requests/s", "p50, ms", "in flight"],
-        rounds=3,
     ),
 ]
+
+
+def cases_of(claims: Sequence[Claim]) -> list[Case]:
+    """Return the cases that some claims show or compare with, each once."""
+    found: Mapping[str, Case] = {
+        case.name: case for claim in claims for row in claim.rows for case in row
+    }
+    return [*found.values()]

@@ -1,222 +1,168 @@
 """The pictures: what is in the figures and files, drawn from made-up results."""
 
-import doctest
 import re
-import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.text import Annotation
 
 import charts
-from charts import DARK, LIGHT, Theme
-from claims import CLAIMS
+import claims
+from charts import DARK, LIGHT
 from made_up import made_up_result
+from study import texts_in
 
-CLAIM = {claim.name: claim for claim in CLAIMS}
-RESULTS = {name: made_up_result(claim) for name, claim in CLAIM.items()}
+# The n-th case takes n seconds for 1,000 requests, 0.9 n of the client's and 0.6 n of the server's
+# processor time: 900 n us and 600 n us a request.
+RESULT = made_up_result(*claims.CLAIMS)
+RUNS = RESULT.runs
+N = {case.name: n for n, case in enumerate(RESULT.cases, start=1)}
 
-Bars = list[tuple[str, str, float, str]]
 
-
-def bars(figure: Figure) -> Bars:
-    """Return the name of each bar from top to bottom, the text at its end, its length and colour."""
+def bars(figure: Figure) -> list[tuple[Any, ...]]:
+    """Return of each bar from top to bottom its name, length, the text at its end, its colour."""
     (axes,) = figure.axes
-    names = [label.get_text() for label in axes.get_yticklabels()]
-    found = []
-    for row, name in enumerate(names):
-        patch = axes.patches[row]
-        text = axes.texts[row]
-        assert isinstance(patch, Rectangle)
-        length = patch.get_width()
-        assert patch.get_y() + patch.get_height() / 2 == text.get_position()[1] == row
-        assert text.get_position()[0] > length
-        found.append((name, text.get_text(), round(length, 6), to_hex(patch.get_facecolor())))
     assert axes.yaxis_inverted()  # the first one on top
     assert axes.get_xlim()[0] == 0
+    found = []
+    patches: Any = axes.patches
+    rows = zip(axes.get_yticks(), axes.get_yticklabels(), patches, axes.texts, strict=True)
+    for row, name, bar, text in rows:
+        length = bar.get_width()
+        assert bar.get_y() + bar.get_height() / 2 == text.get_position()[1] == row
+        assert bar.get_x() == 0 and length < text.get_position()[0]
+        colour = to_hex(bar.get_facecolor())
+        found.append((name.get_text(), pytest.approx(length), text.get_text(), colour))
     return found
 
 
-def test_library_has_a_bar_for_each_median_the_fastest_first() -> None:
-    # The n-th case takes n, n / 2, 2 n and then n seconds for 1,000 requests.
-    cases = CLAIM["library"].cases
-    expected: Bars = [
-        (c.name, f"{1_000 / n:,.0f}", round(1_000 / n, 6), LIGHT.methods[c.method])
-        for n, c in enumerate(cases, start=1)
-    ]
-    assert bars(charts.library(RESULTS["library"], LIGHT)) == expected
-    backwards = replace(RESULTS["library"], cases=[*reversed(cases)])
-    assert bars(charts.library(backwards, LIGHT)) == expected
-
-
-def test_library_draws_the_limit_of_the_server() -> None:
-    """The fastest client takes 1 s, so the server works 0.6 s for 1,000 requests."""
-    (axes,) = charts.library(RESULTS["library"], LIGHT).axes
-    (line,) = axes.lines
-    assert list(line.get_xdata()) == pytest.approx([1_000 / 0.6] * 2)  # type: ignore[arg-type]
-    assert axes.texts[-1].get_text() == "the server's limit: 1,667 "
-    assert axes.texts[-1].get_position()[0] == pytest.approx(1_000 / 0.6)
+def test_library_has_a_bar_for_each_cost_the_least_first() -> None:
+    expected = []
+    for case in sorted((case for case, _ in claims.LIBRARY), key=lambda case: N[case.name]):
+        name, colour = f"{case.method} ({case.library})", LIGHT.methods[case.method]
+        if case.replacement.startswith("forms.stub"):
+            name, colour = f"{case.method}, the script alone", LIGHT.faint
+        cost = 900 * N[case.name]
+        expected.append((name, cost, f"{cost:,}", colour))
+    assert bars(charts.library(RUNS, LIGHT)) == expected
 
 
 def test_cores_has_a_bar_for_each_ratio() -> None:
-    drawn = bars(charts.cores(RESULTS["cores"], LIGHT))
-    cases = CLAIM["cores"].cases
-    expected = [(f"{1 / n:.2f}", round(1 / n, 6)) for n in range(1, len(cases) + 1)]
-    assert [(text, length) for _, text, length, _ in drawn] == expected
-    assert [colour for *_, colour in drawn] == [LIGHT.methods[case.method] for case in cases]
-    names = [name for name, *_ in drawn]
-    assert len(set(names)) == len(names)
-    assert all(c.method in name for c, name in zip(cases, names, strict=True))
+    expected = []
+    for name, method, case in (
+        ("blocking", "blocking", claims.BLOCKING_0),
+        ("threads", "threads", claims.THREADS_4),
+        ("threads, no GIL", "threads", claims.without_gil(claims.THREADS_4)),
+        ("2 processes", "blocking", claims.BLOCKING_2),
+    ):
+        ratio = N[claims.BLOCKING_0.name] / N[case.name]
+        expected.append((name, ratio, f"{ratio:.2f}", LIGHT.methods[method]))
+    assert bars(charts.cores(RUNS, LIGHT)) == expected
 
 
-def colour_of(collection: Any) -> str:
-    """Return the colour with which something is filled."""
-    return to_hex(collection.get_facecolor()[0])
+def points_of(line: Any) -> list[Any]:
+    """Return the points of a line."""
+    points = zip(line.get_xdata(), line.get_ydata(), strict=True)
+    return [pytest.approx(point) for point in points]
 
 
-def lines(figure: Figure) -> dict[str, list[tuple[float, float, float]]]:
-    """Return for the colour of each line its points: median, low and high."""
-    (axes,) = figure.axes
-    found = {}
-    plotted: list[Any] = [line for line in axes.lines if line.get_marker() not in ("None", "")]
-    for line, band in zip(plotted, axes.collections, strict=True):
-        assert list(line.get_xdata()) == [*range(len(line.get_xdata()))]
-        corners: Any = band.get_paths()[0].vertices
-        points = []
-        for place, median in enumerate(line.get_ydata()):
-            heights = [y for x, y in corners if x == place]
-            points.append((median, min(heights), max(heights)))
-        assert colour_of(band) == line.get_color()
-        found[str(line.get_color())] = points
-    return found
+def test_endpoint_names_each_line_at_its_end() -> None:
+    (axes,) = charts.endpoint(RUNS, LIGHT).axes
+    methods = {
+        "async def, await": "async",
+        "def, time.sleep": "threads",
+        "async def, time.sleep": "blocking",
+    }
+    ends: Any = axes.texts
+    for line, end, (name, method) in zip(axes.lines, ends, methods.items(), strict=True):
+        rates = [1_000 / N[f"{name}, {number} in flight, 20 ms"] for number in (1, 8, 32, 64)]
+        assert points_of(line) == [*enumerate(rates)]
+        assert " ".join(end.get_text().split()) == name
+        assert points_of(line)[-1] == end.xy
+        assert end.get_color() == line.get_color() == LIGHT.methods[method]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "8", "32", "64"]
 
 
-def ends(figure: Figure) -> dict[str, tuple[Any, ...]]:
-    """Return for the name at the end of each line the point that it belongs to, and its colour."""
-    texts = [text for text in figure.axes[0].texts if isinstance(text, Annotation)]
-    return {" ".join(t.get_text().split()): (*t.xy, str(t.get_color())) for t in texts}
-
-
-def test_latency_draws_ratios_with_their_intervals() -> None:
-    # In each round, the n-th case is 4 * k / n times as fast as blocking, the 4 k-th one. One round
-    # of nine with another ratio is outside of the interval, two of them are its end.
-    result = RESULTS["latency"]
-    async_at_0, blocking_at_0 = result.cases[0].name, result.cases[3].name
+def test_law_draws_points_over_what_waiting_allows_and_a_line_at_the_bound() -> None:
+    # A request of async needs 2,000 n us of the server's time, more than of the client's.
     runs = [
-        replace(run, elapsed_s=run.elapsed_s * 3)
-        if (run.case, run.round) in {(async_at_0, 5), (blocking_at_0, 6), (blocking_at_0, 7)}
-        else run
-        for run in result.runs
+        replace(run, server_cpu_s=2 * run.elapsed_s) if run.case == claims.COST_ASYNC.name else run
+        for run in RUNS
     ]
-    figure = charts.latency(replace(result, runs=runs), LIGHT)
-    drawn = lines(figure)
-    assert [*drawn] == [LIGHT.methods["async"], LIGHT.other, LIGHT.methods["threads"]]
-    asynchronous, *later = drawn[LIGHT.methods["async"]]
-    assert asynchronous == pytest.approx((4, 4, 12))
-    expected = [4 * k / (4 * k - 3) for k in range(2, 7)]
-    assert [median for median, _, _ in later] == pytest.approx(expected)
-    assert drawn[LIGHT.other][1] == pytest.approx([8 / 6] * 3)
-    assert drawn[LIGHT.methods["threads"]][1] == pytest.approx([8 / 7] * 3)
-    (axes,) = figure.axes
-    ticks = [label.get_text() for label in axes.get_xticklabels()]
-    assert ticks == ["0", "1", "3", "10", "30", "100"]
-    names = {text.get_text(): text.get_color() for text in axes.texts}
-    assert names["threads (pyreqwest)"] == LIGHT.other
-    assert names["async (aiohttp)"] == LIGHT.methods["async"]
-
-
-def test_concurrency_draws_rates_with_their_ranges() -> None:
-    figure = charts.concurrency(RESULTS["concurrency"], LIGHT)
-    drawn = lines(figure)
-    # With 20 ms, async has the cases 19 to 24, pyreqwest 25 to 30, requests 31 to 36.
-    for colour, first in zip(drawn, (19, 25, 31), strict=True):
-        for n, point in enumerate(drawn[colour], start=first):
-            assert point == pytest.approx((1_000 / n, 500 / n, 2_000 / n))
-    assert [*drawn] == [LIGHT.methods["async"], LIGHT.other, LIGHT.methods["threads"]]
-    (axes,) = figure.axes
-    ticks = [label.get_text() for label in axes.get_xticklabels()]
-    assert ticks == ["1", "4", "16", "64", "256", "1,000"]
-    assert ends(figure) == {
-        "async (aiohttp)": (5, pytest.approx(1_000 / 24), LIGHT.methods["async"]),
-        "threads (pyreqwest)": (5, pytest.approx(1_000 / 30), LIGHT.other),
-        "threads (requests)": (5, pytest.approx(1_000 / 36), LIGHT.methods["threads"]),
+    (axes,) = charts.law(runs, LIGHT).axes
+    looks = {
+        "async (aiohttp)": (LIGHT.methods["async"], "the server's work"),
+        "threads (pyreqwest)": (LIGHT.other, ""),
+        "threads (requests)": (LIGHT.methods["threads"], "the client's work"),
+        "blocking (requests)": (LIGHT.methods["blocking"], ""),
     }
-
-
-def test_endpoint_draws_rates_with_a_wait() -> None:
-    figure = charts.endpoint(RESULTS["endpoint"], LIGHT)
-    drawn = lines(figure)
-    assert [*drawn] == [*LIGHT.methods.values()]
-    for colour, first in zip(drawn, (13, 17, 21), strict=True):  # the last twelve of 24 cases
-        medians = [median for median, _, _ in drawn[colour]]
-        assert medians == pytest.approx([1_000 / n for n in range(first, first + 4)])
-    assert ends(figure) == {
-        "async def, await": (3, 1_000 / 16, LIGHT.methods["async"]),
-        "def, time.sleep": (3, 1_000 / 20, LIGHT.methods["threads"]),
-        "async def, time.sleep": (3, 1_000 / 24, LIGHT.methods["blocking"]),
-    }
+    lines: Any = axes.lines
+    *labels, diagonal = axes.texts
+    ends = {label.get_text(): label.xy for label in labels}  # type: ignore[attr-defined]
+    for name, bound, measured in zip(looks, lines[::2], lines[1::2], strict=True):
+        rows = [row for row in claims.LAW if row[0].name.startswith(name)]
+        n = N[rows[0][1].name]
+        client_s, server_s = 9e-4 * n, (2e-3 if name.startswith("async") else 6e-4) * n
+        waiting = [
+            (case.concurrency or 1) / (case.server.latency_ms / 1_000 + client_s + server_s)
+            for case, _ in rows
+        ]
+        rates = [1_000 / N[case.name] for case, _ in rows]
+        work = min(1 / client_s, 1 / server_s)
+        corners = (min(waiting), min(work, max(waiting)), max(waiting))
+        assert points_of(measured) == [*zip(waiting, rates, strict=True)]
+        assert points_of(bound) == [(x, min(x, work)) for x in corners]
+        assert (measured.get_linestyle(), measured.get_label()) == ("None", name)
+        colour, label = looks[name]
+        assert measured.get_color() == bound.get_color() == colour
+        if label:
+            assert ends.pop(label) == pytest.approx((max(waiting), work))
+    assert not ends
+    # The name of the other limit lies beside the diagonal.
+    x, y = diagonal.get_position()
+    assert diagonal.get_text() == "waiting" and x < y < 2 * x
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
 
 
 def test_timeline_draws_each_request_of_the_typical_run() -> None:
-    spans = [[0.02, 0.05], [0.0, 0.02], [0.001, 0.021]]
-    runs = [  # the second round is faster than the median, the third is slower
-        replace(run, spans_s=spans if run.round == 1 else []) for run in RESULTS["timeline"].runs
-    ]
-    figure = charts.timeline(replace(RESULTS["timeline"], runs=runs), DARK)
-    titles = [(axes.get_title(), axes.get_title(loc="right")) for axes in figure.axes]
-    assert titles == [
-        ("async (aiohttp)", "1,000 ms"),
-        ("threads (requests)", "2,000 ms"),
-        ("blocking (requests)", "3,000 ms"),
-    ]
-    for axes, case in zip(figure.axes, RESULTS["timeline"].cases, strict=True):
-        boxes = [c.get_paths()[0].get_extents().bounds for c in axes.collections]
+    spans = [[0.02, 0.05], [0.0, 0.02], [0.06, 0.07], [0.001, 0.021]]
+    # The second round is faster than the median, the third is slower.
+    runs = [replace(run, spans_s=[] if run.round in (2, 3) else spans) for run in RUNS]
+    figure = charts.timeline(runs, DARK)
+    for axes, (case, _) in zip(figure.axes, claims.TIMELINE, strict=True):
+        assert axes.get_title() == f"{case.method} ({case.library})"
+        assert axes.get_title(loc="right") == f"{N[case.name]:,},000 ms"
+        drawn: Any = axes.collections
+        boxes = [bar.get_paths()[0].get_extents().bounds for bar in drawn]
         start_lane_width = [(round(x, 3), y, round(width, 3)) for x, y, width, _ in boxes]
-        assert start_lane_width == [(0, 0, 20), (1, 1, 20), (20, 0, 30)]
+        assert start_lane_width == [(0, 0, 20), (1, 1, 20), (20, 0, 30), (60, 0, 10)]
         assert all(0 < height < 1 for *_, height in boxes)  # lanes do not touch
-        colours = {colour_of(bar) for bar in axes.collections}
-        assert colours == {DARK.methods[case.method]}
-
-
-def test_lanes() -> None:
-    assert charts.lanes([]) == []
-    assert charts.lanes([(0, 1), (1, 2), (2, 3)]) == [0, 0, 0]
-    assert charts.lanes([(0, 9), (1, 3), (2, 4), (3, 5)]) == [0, 1, 2, 1]
-    assert charts.lanes([(0, 1), (0, 1), (5, 6)]) == [0, 1, 0]
-    assert doctest.testmod(charts) == (0, 1)
-
-
-def colours(theme: Theme) -> set[str]:
-    """Return the colours with which a theme draws."""
-    return {theme.text, theme.faint, theme.other, *theme.methods.values()}
+        assert {to_hex(bar.get_facecolor()[0]) for bar in drawn} == {DARK.methods[case.method]}
 
 
 def test_every_picture_is_drawn_for_both_pages(tmp_path: Path) -> None:
-    assert not colours(LIGHT) & colours(DARK)
-    paths = charts.pictures(RESULTS, tmp_path)
-    names = {"library", "latency", "concurrency", "endpoint", "cores", "timeline"}
-    assert {path.name for path in paths} == {
-        name + suffix for name in names for suffix in (".svg", "-dark.svg")
-    }
+    light, dark = ({t.text, t.faint, t.other, *t.methods.values()} for t in (LIGHT, DARK))
+    assert not light & dark
+    paths = charts.pictures(RUNS, tmp_path)
+    names = {f"{draw.__name__}{suffix}.svg" for draw in charts.DRAWN for suffix in ("", "-dark")}
+    assert {path.name for path in paths} == names
     for path in paths:
-        content = path.read_text(encoding="utf-8")
-        theme = DARK if path.stem.endswith("-dark") else LIGHT
-        # Whatever is drawn has one of its theme's colours.
-        used = set(re.findall(r"#[0-9a-f]{6}\b", content))
-        assert theme.text in used
-        assert used <= colours(theme), path.name
-        texts = ["".join(e.itertext()) for e in ET.parse(path).iter() if e.tag.endswith("text")]
-        assert any(text.split()[:1] in (["times"], ["requests/s"], ["time"]) for text in texts)
+        is_dark = path.stem.endswith("-dark")
+        used = set(re.findall(r"#[0-9a-f]{6}\b", path.read_text(encoding="utf-8")))
+        assert (DARK if is_dark else LIGHT).text in used
+        assert used <= (dark if is_dark else light), path.name
+        assert re.search("requests/s|per request|times as fast|time in ms", str(texts_in(path)))
 
 
-def test_the_same_results_give_the_same_file(
+def test_the_same_runs_give_the_same_file_whatever_the_settings_of_matplotlib(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(charts, "DRAWN", (charts.latency,))
-    first = [path.read_bytes() for path in charts.pictures(RESULTS, tmp_path)]
-    assert [path.read_bytes() for path in charts.pictures(RESULTS, tmp_path)] == first
+    monkeypatch.setattr(charts, "DRAWN", (charts.law, charts.cores))
+    first = [path.read_bytes() for path in charts.pictures(RUNS, tmp_path)]
+    own: dict[Any, Any] = {"font.size": 99, "axes.facecolor": "red", "xtick.labelsize": 40}
+    with matplotlib.rc_context(own):
+        assert [path.read_bytes() for path in charts.pictures(RUNS, tmp_path)] == first

@@ -1,177 +1,128 @@
-"""Other libraries and forms: what a case says is what runs, shown by what a server sees."""
+"""Other libraries, forms and endpoints: what a case says is what runs, as a server sees it."""
 
 import asyncio
-import json
-import re
+import ssl
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
+import httpx2
 import pytest
 
-from claims import CLAIMS
+import endpoints
+from claims import CLAIMS, cases_of
 from harness import BENCHMARKS
-from helpers import DEADLINE, finish, posix_only, start_python
+from harness.client import run_case
+from harness.runs import Case
+from harness.server import Server, make_certificates
+from helpers import DEADLINE, posix_only, wait_for
+from misbehaving import FAULTS, RIGHT, Fault, serve
 
 IN_FLIGHT = 150  # more than the 100 that aiohttp and httpx2 are content with by default
 
+# A case for each script with each replacement, with https or without.
+CASES: dict[tuple[str, str, bool], Case] = {}
+for case in cases_of(CLAIMS):
+    if not case.script.startswith("benchmarks/"):
+        own = replace(case, requests=170, concurrency=IN_FLIGHT) if case.concurrency else case
+        own = replace(own, requests=own.requests or 12, settings={"TIMEOUT": DEADLINE})
+        CASES.setdefault((case.replacement, case.script, case.server.tls), own)
 
-class Watch:
-    """What a server sees of one run; it answers nobody before all that can be are in flight."""
-
-    def __init__(self, in_flight: int) -> None:
-        """Expect so many requests in flight."""
-        self.expected = in_flight
-        self.asked = Counter[int]()
-        self.connections = self.in_flight = self.most_in_flight = 0
-        self.through_proxy = False
-        self.complete = threading.Event()
-        self.lock = threading.Lock()
-
-    def note(self, item_id: int, *, first_of_connection: bool, through_proxy: bool) -> None:
-        """Count a request, and wait for the others."""
-        with self.lock:
-            self.asked[item_id] += 1
-            self.connections += first_of_connection
-            self.through_proxy = self.through_proxy or through_proxy
-            self.in_flight += 1
-            self.most_in_flight = max(self.most_in_flight, self.in_flight)
-            if self.in_flight >= self.expected:
-                self.complete.set()
-        self.complete.wait(DEADLINE)
-        if item_id == 9:
-            time.sleep(0.8)
-        with self.lock:
-            self.in_flight -= 1
+TUTORIAL = ("forms.environment", "forms.requests_get", "forms.shared_session")  # with the proxy
+POOLS = ("libraries.pyreqwest_async", "libraries.pyreqwest_blocking", "forms.shared_session")
+SLOW = Fault(RIGHT.answer, "", delay=0.2)  # too late if TIMEOUT were in milliseconds
+ANSWERS = {3: FAULTS["wrong id"], 5: FAULTS["307"], 7: FAULTS["404"], 9: SLOW}
+SENDING = {key[::2]: case for key, case in CASES.items() if not key[0].startswith("forms.stub")}
 
 
-class Server(ThreadingHTTPServer):
-    """A server, which as a proxy answers by itself; the path says which run a request is of."""
-
-    request_queue_size = 2048
-
-    def __init__(self, watches: dict[str, Watch]) -> None:
-        """Start to listen on a free port."""
-        super().__init__(("127.0.0.1", 0), Connection)
-        self.watches = watches
-
-
-class Connection(BaseHTTPRequestHandler):
-    """Answers what comes over one connection: rightly, but for some items."""
-
-    server: Server
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body in one packet
-    requests = 0
-
-    def do_GET(self) -> None:
-        """Answer a request."""
-        match = re.fullmatch(r"(http://[^/]+)?/(\w+)/items/(\d+)", self.path)
-        assert match, self.path
-        item_id = int(match[3])
-        self.requests += 1
-        self.server.watches[match[2]].note(
-            item_id, first_of_connection=self.requests == 1, through_proxy=bool(match[1])
-        )
-        body = b'{"item_id":%d}' % (4 if item_id == 3 else item_id)
-        self.send_response({5: 307, 7: 404}.get(item_id, 200))
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Location", "6")  # which counts with a status of 307
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_request(self, *_: object) -> None:
-        """Log nothing."""
+def certificates(case: Case, folder: Path) -> tuple[ssl.SSLContext | None, str | None]:
+    """Return what a server needs for https, and the file of the authority that clients trust."""
+    if not case.server.tls:
+        return None, None
+    ca = make_certificates(folder)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "certificate.pem")
+    return context, ca
 
 
-@contextmanager
-def watching(watches: dict[str, Watch]) -> Iterator[str]:
-    """Run a server that notes what it sees; give its address."""
-    with Server(watches) as server:
-        threading.Thread(target=server.serve_forever, args=[0.01]).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            for watch in watches.values():
-                watch.complete.set()
-            server.shutdown()
+@pytest.fixture(autouse=True)
+def past_any_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the clients ignore a proxy that happens to be in the environment."""
+    monkeypatch.setenv("no_proxy", "*")
 
 
-# It does what the child of a run does, for several runs.
-CHILD = """
-import json, sys
-from harness.child import load, run_client
-runs = [run_client(load(settings), record_spans=False) for settings in json.loads(sys.argv[1])]
-print(json.dumps(runs))
-"""
+def each(cases: Iterable[Case]) -> pytest.MarkDecorator:
+    """Run a test with each of these cases."""
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.name)
 
 
-def run_all(settings: list[dict[str, Any]], url: str) -> list[dict[str, Any]]:
-    """Run scripts as the child of a run does, with a proxy in the environment."""
-    arguments = ("-E", "-c", CHILD, json.dumps(settings))
-    proxy = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy"), url)
-    outcome = finish(start_python(BENCHMARKS, *arguments, no_proxy="", NO_PROXY="", **proxy))
-    assert outcome.stdout, outcome
-    counted: list[dict[str, Any]] = json.loads(outcome.stdout)
-    return counted
+@each(CASES.values())
+def test_requests_and_connections(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, ca = certificates(case, tmp_path)
+    with serve(lambda item_id: ANSWERS.get(item_id, RIGHT), context) as server:
+        if not case.server.tls:
+            for name in ("http_proxy", "all_proxy", "no_proxy", "NO_PROXY"):
+                monkeypatch.setenv(name, "" if "no" in name.lower() else server.url)
+        run = run_case(case, Server(server.url, ca=ca), 1)
+    assert case.requests
+    if "stub" in case.replacement:
+        assert (run.ok, server.asked) == (case.requests, {})
+        return
+    assert run.ok == case.requests - 3
+    assert run.failures == {"wrong answer": 1, "HTTP 307": 1, "HTTP 404": 1}
+    assert server.asked == dict.fromkeys(range(1, case.requests + 1), 1)
+    through_proxy = {request.startswith(b"GET http://") for request in server.requests}
+    assert through_proxy == {case.replacement in TUTORIAL and not case.server.tls}
+    one_each = dict.fromkeys(["forms.requests_get", "forms.session_each"], case.requests)
+    connections = one_each | {"forms.task_each": 100}  # as aiohttp has by default
+    expected = connections.get(case.replacement, case.concurrency or 1)
+    assert server.connections == expected or case.replacement in POOLS
 
 
-TUTORIAL = ("requests_environment", "requests_get", "shared_session")  # they use the proxy
-POOLS = ("pyreqwest_async", "pyreqwest_blocking", "httpx2_async", "shared_session")
-SCRIPTS: dict[str, dict[str, None]] = {}  # of each replacement
-for declared in (case for claim in CLAIMS for case in claim.cases):
-    if not declared.script.startswith("benchmarks/"):
-        SCRIPTS.setdefault(declared.replacement, {})[declared.script] = None
+@each([case for case in SENDING.values() if case.replacement != "forms.task_each"])
+def test_time_out(case: Case, tmp_path: Path) -> None:
+    """The answer comes too late, but before the 5 s that httpx2 waits by default."""
+    case = replace(case, requests=1, settings={"TIMEOUT": 0.3})
+    context, ca = certificates(case, tmp_path)
+    with serve(lambda item_id: Fault(RIGHT.answer, "", delay=4), context) as server:
+        run = run_case(case, Server(server.url, ca=ca), 1)
+    assert run.ok == 0 and "certificate" not in str(run.failures)
 
 
-@pytest.mark.parametrize("replacement", SCRIPTS)
-def test_what_the_server_sees(replacement: str) -> None:
-    watches: dict[str, Watch] = {}
-    settings: list[dict[str, Any]] = []
-    with watching(watches) as url:
-        for script in SCRIPTS[replacement]:
-            blocking = script == "test_blocking.py"
-            name = script.removesuffix(".py")
-            in_flight = 1 if blocking else 100 if replacement == "forms.task_each" else IN_FLIGHT
-            watches[name] = Watch(in_flight)
-            watches[f"hanging_{name}"] = Watch(2)
-            asked: dict[str, Any] = {} if blocking else {"CONCURRENCY": IN_FLIGHT}
-            case = {"script": script, "replacement": replacement}
-            asked |= {"BASE_URL": f"{url}/{name}", "TIMEOUT": 10}
-            settings.append(case | {"requests": 12 if blocking else 170, "settings": asked})
-            if replacement != "forms.task_each":  # it has no time-out
-                asked = asked | {"BASE_URL": f"{url}/hanging_{name}", "TIMEOUT": 0.5}
-                settings.append(case | {"requests": 1, "settings": asked})
-        counted = run_all(settings, url)
+@each([case for case in CASES.values() if case.replacement in POOLS and case.concurrency])
+def test_pool_has_no_limit_of_its_own(case: Case) -> None:
+    with ThreadPoolExecutor() as pool:
+        with serve(lambda item_id: FAULTS["never answering"]) as server:
+            running = pool.submit(run_case, case, Server(server.url), 1)
+            wait_for(lambda: server.asked.total() == IN_FLIGHT or running.done(), "requests")
+        assert running.result().ok == 0
+    assert server.asked.total() == IN_FLIGHT
 
-    for sent, run in zip(settings, counted, strict=True):
-        watch = watches[sent["settings"]["BASE_URL"].rpartition("/")[2]]
-        requests = sent["requests"]
-        assert watch.asked == dict.fromkeys(range(1, requests + 1), 1)
-        assert watch.through_proxy == replacement.endswith(TUTORIAL)
-        if requests == 1:  # it hangs
-            assert (run["ok"], sum(run["failures"].values())) == (0, 1)
-            assert 0.4 < run["elapsed_s"] < 5  # the default of httpx2; the others' is longer
-            continue
-        assert run["failures"] == {"wrong answer": 1, "HTTP 307": 1, "HTTP 404": 1}
-        assert run["ok"] == requests - 3
-        assert run["max_ms"] >= 800  # TIMEOUT is longer
-        assert watch.most_in_flight == watch.expected
-        if replacement == "libraries.requests_get":
-            assert watch.connections == requests
-        elif not replacement.endswith(POOLS):
-            assert watch.connections == watch.expected
+
+@each([case for case in CASES.values() if case.server.tls])
+def test_certificate_of_another_authority_is_refused(case: Case, tmp_path: Path) -> None:
+    context, _ = certificates(case, tmp_path)
+    _, ca = certificates(case, tmp_path)
+    with serve(lambda item_id: RIGHT, context) as server:
+        run = run_case(replace(case, requests=1), Server(server.url, ca=ca), 1)
+    (failure,) = run.failures
+    assert "certificate verify failed" in failure
+    assert not server.asked
 
 
 def test_every_library_and_form_is_in_a_study() -> None:
     files = [*BENCHMARKS.glob("libraries/*.py"), *BENCHMARKS.glob("forms/*.py")]
     modules = {f"{path.parent.name}.{path.stem}" for path in files if path.stem != "__init__"}
-    assert modules - {"forms.processes"} == set(SCRIPTS) - {""}
+    assert modules == {case.replacement for case in CASES.values()} - {""}
 
 
 @posix_only
@@ -185,3 +136,92 @@ def test_uvloop_is_the_loop() -> None:
     tally: list[str] = []
     on_uvloop.fetch_all(script, tally)
     assert tally == ["uvloop"]
+
+
+def test_two_loops_run_at_the_same_time_and_count_every_answer() -> None:
+    from forms import two_loops
+
+    both_run = threading.Barrier(2)
+
+    class Tally:
+        counted = 0
+
+        def add(self, failure: str | None, latency: float) -> None:
+            """Lose an answer if another thread counts at the same time."""
+            counted = self.counted
+            time.sleep(0)
+            self.counted = counted + 1
+
+    async def fetch_share(session: object, share: Sequence[int], tally: Any) -> None:
+        both_run.wait(DEADLINE)
+        for _ in share:
+            tally.add(None, 0.1)
+
+    script: Any = SimpleNamespace(new_session=nullcontext, fetch_share=fetch_share)
+    script.CONCURRENCY, script.urls = 2, range(5_001)
+    tally = Tally()
+    two_loops.fetch_all(script, tally)
+    assert tally.counted == 5_001
+
+
+# -- Endpoints ------------------------------------------------------------------------------------
+
+
+async def ask(path: str, requests: int) -> None:
+    """Send requests to an endpoint, all at once, and check the answers."""
+    transport = httpx2.ASGITransport(app=endpoints.app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://endpoints") as client:
+        urls = [f"{path}/items/{item_id}" for item_id in range(requests)]
+        answers = await asyncio.gather(*(client.get(url) for url in urls))
+    assert [answer.json()["item_id"] for answer in answers] == [*range(requests)]
+
+
+def wait_by(monkeypatch: pytest.MonkeyPatch, module: str, sleep: object) -> None:
+    """Have the endpoints wait by this function of `asyncio` or `time`."""
+    monkeypatch.setattr(endpoints, "LATENCY", 0.02)
+    monkeypatch.setattr(endpoints, module, SimpleNamespace(sleep=sleep))
+
+
+def test_await_lets_all_wait_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    all_wait = asyncio.Barrier(100)
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        await all_wait.wait()
+
+    wait_by(monkeypatch, "asyncio", sleep)
+    asyncio.run(asyncio.wait_for(ask("/await", 100), DEADLINE))
+    assert waits == [0.02] * 100
+
+
+def test_def_lets_as_many_wait_as_its_pool_has_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    loop_thread = threading.current_thread()
+    release = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        assert threading.current_thread() is not loop_thread
+        waits.append(seconds)
+        release.wait(DEADLINE)
+
+    async def look() -> int:
+        asking = asyncio.create_task(ask("/def", 60))
+        queue = anyio.to_thread.current_default_thread_limiter().statistics
+        while not asking.done() and len(waits) + queue().tasks_waiting < 60:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        at_once = len(waits)
+        release.set()
+        await asking
+        return at_once
+
+    wait_by(monkeypatch, "time", sleep)
+    assert asyncio.run(look()) == 40
+    assert waits == [0.02] * 60
+
+
+def test_blocked_waits_in_the_thread_that_serves_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+    wait_by(monkeypatch, "time", lambda seconds: threads.append(threading.current_thread()))
+    asyncio.run(ask("/blocked", 8))
+    assert threads == [threading.current_thread()] * 8
