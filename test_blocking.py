@@ -21,6 +21,7 @@ import math
 import os
 import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -95,11 +96,7 @@ def probe() -> str | None:
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:
-    """Return the value that this percentage of the ordered values are at or below.
-
-    >>> percentile([1.5, 1.7, 2.0, 9.0], 50)
-    1.7
-    """
+    """Return the least value that so many percent of the ordered values are at or below."""
     return ordered[math.ceil(len(ordered) * percent / 100) - 1]
 
 
@@ -110,6 +107,7 @@ class Tally:
         """Start the clock, with nothing counted."""
         self.latencies: list[float] = []  # of the ok answers, in seconds
         self.failures: Counter[str] = Counter()
+        tqdm.set_lock(threading.RLock())  # its own lock is for processes too, and os._exit leaks it
         # No bar where stderr is no terminal (None), nor before there is something to show (delay).
         self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=None)
         self.start = time.perf_counter()

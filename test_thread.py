@@ -112,11 +112,7 @@ def probe() -> str | None:
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:
-    """Return the value that this percentage of the ordered values are at or below.
-
-    >>> percentile([1.5, 1.7, 2.0, 9.0], 50)
-    1.7
-    """
+    """Return the least value that so many percent of the ordered values are at or below."""
     return ordered[math.ceil(len(ordered) * percent / 100) - 1]
 
 

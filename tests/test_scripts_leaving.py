@@ -37,7 +37,7 @@ SLOW_REPORT = {
 def test_signal_in_the_middle_of_a_run(
     client: str, number: signal.Signals, before: str, tmp_path: Path
 ) -> None:
-    with serve(lambda item_id: RIGHT if item_id % 2 else FAULTS["503"]) as server:
+    with serve(lambda item_id: RIGHT if item_id % 3 else FAULTS["503"]) as server:
         urls = "range(1, 10_000_001)"
         script = edited(client, tmp_path, base_url=server.url, urls=urls, replace=SLOW_REPORT)
         process = start(script, before=before)

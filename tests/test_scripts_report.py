@@ -1,6 +1,5 @@
 """The instrument that the scripts share: it prints what it was given, with a bar and without."""
 
-import doctest
 import re
 from io import StringIO
 from pathlib import Path
@@ -35,10 +34,6 @@ def source_of(client: str) -> str:
 )
 def test_percentile_is_nearest_rank(count: int, percent: int, expected: int) -> None:
     assert test_async.percentile(range(1, count + 1), percent) == expected
-
-
-def test_docstring_example() -> None:
-    assert doctest.testmod(test_async) == (0, 1)
 
 
 # -- A tally fed by hand, of each script ----------------------------------------------------------
