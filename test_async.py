@@ -10,8 +10,8 @@
 Start the server in another terminal with `uvicorn main:app --no-access-log`. Then:
 
 $ python test_async.py
-async (aiohttp): 24,999 of 24,999 ok in 7.48 s
-  3,341 requests/s, p50 8.86 ms, p99 18.07 ms, max 25.03 ms, CPU 97%
+async (aiohttp): 24,999 of 24,999 ok in 1.42 s
+  17,615 requests/s, p50 1.50 ms, p99 3.11 ms, max 7.29 ms, CPU 99%
 
 The script takes no arguments. To change what it sends, edit the settings below its imports.
 """

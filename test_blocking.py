@@ -10,8 +10,8 @@
 Start the server in another terminal with `uvicorn main:app --no-access-log`. Then:
 
 $ python test_blocking.py
-blocking (requests): 24,999 of 24,999 ok in 38.03 s
-  657 requests/s, p50 1.42 ms, p99 3.93 ms, max 7.42 ms, CPU 72%
+blocking (requests): 24,999 of 24,999 ok in 9.13 s
+  2,738 requests/s, p50 0.35 ms, p99 0.52 ms, max 4.67 ms, CPU 76%
 
 The script takes no arguments. To change what it sends, edit the settings below its imports.
 """

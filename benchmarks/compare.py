@@ -18,24 +18,28 @@ $ python benchmarks/compare.py
 A server that answers immediately:
                                  requests    times as fast 24,999 client server
                                     per s      as blocking   take    CPU    CPU
-async (aiohttp)     ############    3,522 5.18 (4.61-6.69)  7.1 s    94%    96%
-threads (requests)  ###               594 0.92 (0.82-0.96)   42 s    95%    35%
-blocking (requests) ###               627             1.00   40 s    74%    32%
+async (aiohttp)     ############   17,136 8.01 (6.82-8.71)  1.5 s    97%    98%
+threads (requests)  ##              2,320 1.18 (0.90-1.19)   11 s   102%    29%
+blocking (requests) ##              1,997             1.00   13 s    70%    34%
 
 A server that takes 100 ms:
                                  requests    times as fast 24,999 client server
                                     per s      as blocking   take    CPU    CPU
-async (aiohttp)     ############      290 30.2 (30.2-30.4)   86 s    13%    16%
-threads (requests)  ############      286 29.9 (29.7-30.3)   87 s    45%    22%
-blocking (requests) #                9.58             1.00 43 min     2%     2%
+async (aiohttp)     ############      309 31.5 (31.3-31.6)   81 s     3%     4%
+threads (requests)  ############      308 31.3 (31.2-31.4)   81 s    16%     7%
+blocking (requests) #                9.83             1.00 42 min     1%     1%
 
 Medians of 3 rounds, 32 requests in flight or one after another, 2 cores
-Python 3.11.7, aiohttp 3.14.5, requests 2.34.2, fastapi 0.165.0, uvicorn 0.54.0
+Python 3.14.7, aiohttp 3.14.5, tqdm 4.70.1, requests 2.34.2, fastapi 0.165.0,
+uvicorn 0.54.0, starlette 1.10.0, pydantic 2.14.4, uvloop 0.23.0, httptools
+0.9.0
 
-With a server that answers immediately, async (aiohttp) is 5.18 times, threads
-(requests) is 0.92 times as fast as blocking (requests).
-With a server that takes 100 ms, async (aiohttp) is 30.2 times, threads
-(requests) is 29.9 times as fast as blocking (requests).
+With a server that answers immediately, async (aiohttp) is 8.01 times as fast as
+blocking (requests); threads (requests): no difference shown from blocking
+(requests).
+With a server that takes 100 ms, async (aiohttp) is 31.5 times as fast as
+blocking (requests); threads (requests) is 31.3 times as fast as blocking
+(requests).
 In brackets is the library, which differs, too: see "Why" in README.md.
 """
 

@@ -4,6 +4,7 @@ A text says which one with a marker: <!-- times(ASYNC_0, BLOCKING_0) -->5.2<!-- 
 of the cases are those of claims.py.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import claims
@@ -13,12 +14,14 @@ from harness.runs import Case, Run
 
 
 def short(value: float) -> str:
-    """Return a figure with about two digits, for texts.
+    """Return a figure with two digits, for texts.
 
-    >>> short(0.123), short(5.24), short(30.1), short(268.4), short(1234.5)
-    ('0.12', '5.2', '30', '270', '1,200')
+    >>> short(0.0123), short(5.24), short(9.96), short(268.4), short(1234.5)
+    ('0.012', '5.2', '10', '270', '1,200')
     """
-    return f"{float(f'{value:.2g}'):,.{0 if value >= 9.95 else 1 if value >= 0.995 else 2}f}"
+    rounded = float(f"{value:.2g}")
+    digits = max(0, 1 - math.floor(math.log10(rounded))) if rounded else 0
+    return f"{rounded:,.{digits}f}"
 
 
 def quotes(runs: Sequence[Run]) -> dict[str, Callable[..., str]]:
@@ -76,7 +79,6 @@ def quotes(runs: Sequence[Run]) -> dict[str, Callable[..., str]]:
         "server_cpu": lambda case: report.percent(median(case, "server_cpu")),
         "in_flight": lambda case: short(median(case, "in_flight")),
         "mib": lambda case: short(median(case, "peak_mib")),
-        "highest": lambda case: report.number(1e6 / median(case, "client_us")),
     }
 
 

@@ -103,10 +103,9 @@ def requests(runs: Sequence[Run], case: Case, base: Case) -> str:
     return " to ".join(dict.fromkeys(f"{count:,.0f}" for count in (sent[0], sent[-1])))
 
 
-def gil(runs: Sequence[Run], case: Case, base: Case) -> str:
-    """Return whether the client's Python had the GIL."""
-    found = {run.gil for run in runs if run.case == case.name}
-    return " or ".join("yes" if had_it else "no" for had_it in found) or "-"
+def compared_with(runs: Sequence[Run], case: Case, base: Case) -> str:
+    """Return the name of a case's base."""
+    return "" if case == base else base.name
 
 
 def limit(runs: Sequence[Run], case: Case, base: Case) -> str:
@@ -127,7 +126,7 @@ def share_of_bound(runs: Sequence[Run], case: Case, base: Case) -> str:
 
 
 COLUMNS: dict[str, Cell] = {
-    "GIL": gil,
+    "compared with": compared_with,
     "requests": requests,
     "elapsed, s": values("elapsed_s"),
     "start to exit, s": values("process_s"),

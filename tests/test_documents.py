@@ -13,10 +13,11 @@ import pytest
 import trustme
 from fastapi import FastAPI
 
-from helpers import CLIENTS, REPORT, ROOT, finish, run, start_python
+from helpers import CLIENTS, ROOT, finish, run, start_python
 from misbehaving import Fault, http, serve
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PRINTED = ROOT / "benchmarks" / "results" / "printed"
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "benchmarks").glob("*.md")]
 
 
@@ -83,11 +84,11 @@ def test_snippet_of_two_endpoints() -> None:
     assert {"/sum", "/async-sum"} <= {getattr(route, "path", "") for route in app.routes}
 
 
-def test_sample_of_a_script_is_of_its_format() -> None:
-    sample = section("### What a script prints").split("```")[1]
-    report = REPORT.fullmatch(sample.lstrip("\n"))
-    assert report and report["throughput"]
-    assert (report["name"], report["total"]) == ("async (aiohttp)", "24,999")
+@pytest.mark.parametrize("path", sorted(PRINTED.glob("*.txt")), ids=lambda path: path.stem)
+def test_docstring_shows_what_the_program_printed(path: Path) -> None:
+    (program,) = [*ROOT.glob(path.stem), *(ROOT / "benchmarks").glob(path.stem)]
+    command = f"\n$ python {program.relative_to(ROOT).as_posix()}\n"
+    assert command + path.read_text(encoding="utf-8") in program.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -57,7 +57,6 @@ QUOTES = {
     "server_cpu(ASYNC_0)": "5%",  # of 5%, 5% and 100%
     "in_flight(ASYNC_0)": "5.2",
     "mib(BLOCKING_0)": "71",
-    "highest(ASYNC_0)": "625",  # if each request takes 1.6 ms of processor time
 }
 
 

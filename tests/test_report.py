@@ -32,7 +32,7 @@ RUNS = [
     made_up_run("base", 3, 30.0, client_cpu_s=6.0, server_cpu_s=1.0, process_s=8.0),
 ]
 CELLS = {
-    "GIL": "yes",
+    "compared with": "base",
     "requests": "1,000",
     "elapsed, s": "2.00 (1.00-6.00)",
     "start to exit, s": "2.50 (1.50-6.50)",
@@ -54,11 +54,10 @@ CELLS = {
 
 def test_columns() -> None:
     assert {name: cell(RUNS, CASE, BASE) for name, cell in report.COLUMNS.items()} == CELLS
-    assert {cell([], CASE, BASE) for cell in report.COLUMNS.values()} == {"-"}  # not measured
-    # Another measurement sizes its runs anew, and its Python can be another one.
-    runs = [*RUNS, made_up_run("a", 4, 1.0, requests=1_200, gil=False)]
+    assert {cell([], CASE, BASE) for cell in report.COLUMNS.values()} == {"-", "base"}
+    # Another measurement sizes its runs anew.
+    runs = [*RUNS, made_up_run("a", 4, 1.0, requests=1_200)]
     assert report.COLUMNS["requests"](runs, CASE, BASE) == "1,000 to 1,200"
-    assert sorted(report.COLUMNS["GIL"](runs, CASE, BASE).split(" or ")) == ["no", "yes"]
 
 
 def test_tables() -> None:

@@ -59,8 +59,8 @@ def test_cases() -> None:
     )
     for case in ALL:
         assert (ROOT / case.script).is_file(), case
-        if case.replacement:
-            importlib.import_module(case.replacement)
+        for replacement in case.replacement.split():
+            importlib.import_module(replacement)
         assert version(case.library)
         module, _, name = case.server.app.partition(":")
         app = getattr(importlib.import_module(module), name)
@@ -84,6 +84,11 @@ def test_published_cases_are_the_declared_ones(claim: Claim) -> None:
     for declared in cases_of([claim]):
         assert all(case == declared for case in published if case.name == declared.name)
         assert declared.name in measured or declared.python  # which not everybody has
+
+
+def test_published_runs_had_the_gil_or_not_as_their_names_say() -> None:
+    runs = [run for result in PUBLISHED for run in result.runs]
+    assert all(run.gil != run.case.endswith(", no GIL") for run in runs)
 
 
 # -- Measuring ----------------------------------------------------------------------------------

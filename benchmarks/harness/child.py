@@ -13,6 +13,7 @@ import math
 import multiprocessing
 import os
 import re
+import shlex
 import signal
 import sys
 import sysconfig
@@ -56,8 +57,8 @@ def serve(settings: dict[str, Any]) -> None:
 def load(settings: dict[str, Any]) -> ModuleType:
     """Return a script with these settings and functions in place of its own."""
     script = load_script(PROJECT / settings["script"])
-    if settings["replacement"]:
-        replace_functions(script, settings["replacement"])
+    for replacement in settings["replacement"].split():
+        replace_functions(script, replacement)
     for name, value in settings["settings"].items():
         setattr(script, name, value)
     return script
@@ -71,9 +72,15 @@ def describe(settings: dict[str, Any]) -> dict[str, Any]:
         "name": script.NAME,
         "has_concurrency": hasattr(script, "CONCURRENCY"),
         "python": sys.version.partition(" ")[0],
-        "build": sysconfig.get_config_var("CONFIG_ARGS") or "",
+        "build": build_flags(),
         "packages": {package: version(package) for package in packages},
     }
+
+
+def build_flags() -> str:
+    """Return how this Python was built, without the paths of the machine that built it."""
+    flags = shlex.split(sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return " ".join(flag for flag in flags if "/" not in flag)
 
 
 def run_client(settings: dict[str, Any]) -> dict[str, Any]:

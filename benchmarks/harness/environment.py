@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+import sysconfig
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -43,6 +44,11 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return platform.processor() or platform.machine()
 
 
+def python_version() -> str:
+    """Return the version of this Python, with a t if it was built without the GIL."""
+    return platform.python_version() + ("t" if sysconfig.get_config_var("Py_GIL_DISABLED") else "")
+
+
 def installed(packages: tuple[str, ...]) -> dict[str, str]:
     """Return the versions of those of some packages that are installed here."""
     found = {}
@@ -78,6 +84,6 @@ def describe_environment() -> dict[str, Any]:
         "cpu": cpu_model(),
         "cores": len(cores()),
         "system": platform.platform(),
-        "python": platform.python_version(),
+        "python": python_version(),
         "server": installed(SERVER_PACKAGES),
     }

@@ -25,7 +25,7 @@ class Case:
     library: str = ""  # the package that sends the requests
     requests: int | None = None  # None for as many as take about a second
     concurrency: int | None = None  # requests in flight; None for one after another
-    replacement: str = ""  # a module of libraries/ or forms/, in place of the script's functions
+    replacement: str = ""  # modules of libraries/ or forms/, in place of the script's functions
     settings: Mapping[str, object] = field(default_factory=dict)  # further settings of the script
     python: str = ""  # the command of the client's Python; by default, the one that runs this
     path: str = ""  # of the endpoint, before /items
