@@ -205,11 +205,11 @@ def law(runs: Sequence[Run], theme: Theme) -> Figure:
         rates = [median(case, runs) for case, _ in rows]
         axes.plot(waiting, rates, marker, color=colour, fillstyle="none", label=name)
         if name in ("async (aiohttp)", "threads (requests)"):
-            whose, height = ("server", 5) if work == limits[0]["server"] else ("client", -14)
+            whose = "server" if work == limits[0]["server"] else "client"
             axes.annotate(
                 f"the {whose}'s work",
                 (max(waiting), work),
-                (0, height),
+                (0, 5),
                 textcoords="offset points",
                 ha="right",
             )

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -178,11 +179,12 @@ def measurement(result: Result) -> str:
 def folded_table(claim: Claim, runs: Sequence[Run]) -> str:
     """Return the table of a claim, to be unfolded by a click."""
     command = f"<code>python benchmarks/study.py run {claim.name}</code>"
-    shown = {case.name for row in claim.rows for case in row}
+    shown = {case.name for case in cases_of([claim])}
     own = [run for run in runs if run.case in shown]
-    rounds = report.plural(len({run.round for run in own}), "round")
+    rounds = sorted(Counter(run.case for run in own).values())  # a case runs once a round
+    often = " to ".join(dict.fromkeys(map(str, (rounds[0], rounds[-1]))))
+    summary = f"<summary>{command}, rounds: {often}</summary>"
     rows = report.markdown(report.table(claim.columns, claim.rows, own))
-    summary = f"<summary>{command}, {rounds}</summary>"
     return "\n\n".join(["<details>", summary, rows, *report.failures(own), "</details>"])
 
 

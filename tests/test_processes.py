@@ -138,11 +138,3 @@ def test_processes_in_the_harness() -> None:
     assert (run.ok, run.failures, server.connections) == (100, {}, 6)
     assert server.asked == dict.fromkeys(range(1, 101), 1)
     assert run.peak_mib is None or 60 < run.peak_mib < 300
-
-
-def test_docstring_has_a_sample_run() -> None:
-    sample = re.search(r"^processes, .*\n  .*\n", processes.__doc__ or "", re.MULTILINE)
-    assert sample
-    outcome = report(Outcome(0, sample[0], ""))
-    outcome.assert_accounted(outcome.total)
-    assert outcome.figures["name"] == processes.NAME.removeprefix("processes, ")

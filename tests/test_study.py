@@ -284,7 +284,7 @@ def test_render_writes_figures_statements_and_tables(project: Path) -> None:
     assert f"\n- [{statement}](#headline)\n- [" in marked("statements", results)
     runs = made_up_result(*CLAIMS, rounds=3).runs
     table = report.markdown(report.table(FEW.columns, FEW.rows, runs))
-    summary = "<summary><code>python benchmarks/study.py run few</code>, 3 rounds</summary>"
+    summary = "<summary><code>python benchmarks/study.py run few</code>, rounds: 3</summary>"
     assert f"\n\n<details>\n\n{summary}\n\n{table}\n\n</details>\n\n" in results
     assert marked("measurements", results).strip() == (
         f"- 2026-11-25 08:30, 3 rounds of {len(ALL)} cases, 0 of {3 * len(ALL)} runs beside busy"
