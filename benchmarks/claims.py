@@ -283,14 +283,14 @@ CLAIMS = [
         "headline",
         "Waiting: if the server takes 100 ms, async and threads are equally fast; with 32 requests "
         "in flight, they are about 32 times as fast as blocking. The client's work: if it answers "
-        "immediately, the library decides, and threads with requests gain nothing.",
+        "immediately, method and library both count, and threads with requests gain nothing.",
         HEADLINE,
         ["requests", *SPEEDS, "client CPU", "server CPU"],
     ),
     Claim(
         "law",
-        "Three limits hold every client, and the least of them says how fast it is: waiting, the "
-        "client's work, the server's work.",
+        "Three limits hold every client, and the least of them says how fast it can be: waiting, "
+        "the client's work, the server's work.",
         LAW,
         ["limit", "bound, requests/s", "requests/s", "of its bound", "in flight"],
     ),
@@ -316,7 +316,7 @@ CLAIMS = [
     ),
     Claim(
         "reuse",
-        "The client's and the server's work: a new connection for each request costs throughput, "
+        "The client's and the server's work: a new session for each request costs throughput, "
         "and over https more than three quarters of it.",
         REUSE,
         [*SPEEDS, *COSTS],

@@ -18,27 +18,27 @@ $ python benchmarks/compare.py
 A server that answers immediately:
                                  requests    times as fast 24,999 client server
                                     per s      as blocking   take    CPU    CPU
-async (aiohttp)     ############   17,136 8.01 (6.82-8.71)  1.5 s    97%    98%
-threads (requests)  ##              2,320 1.18 (0.90-1.19)   11 s   102%    29%
-blocking (requests) ##              1,997             1.00   13 s    70%    34%
+async (aiohttp)     ############   17,266 6.29 (6.05-6.31)  1.4 s    99%    99%
+threads (requests)  ##              2,298 0.84 (0.79-0.86)   11 s   102%    29%
+blocking (requests) ##              2,756             1.00  9.1 s    76%    27%
 
 A server that takes 100 ms:
                                  requests    times as fast 24,999 client server
                                     per s      as blocking   take    CPU    CPU
-async (aiohttp)     ############      309 31.5 (31.3-31.6)   81 s     3%     4%
-threads (requests)  ############      308 31.3 (31.2-31.4)   81 s    16%     7%
-blocking (requests) #                9.83             1.00 42 min     1%     1%
+async (aiohttp)     ############      308 31.4 (31.3-31.4)   81 s     3%     4%
+threads (requests)  ############      308 31.5 (31.2-31.5)   81 s    15%     6%
+blocking (requests) #                9.81             1.00 42 min     1%     1%
 
 Medians of 3 rounds, 32 requests in flight or one after another, 2 cores
 Python 3.14.7, aiohttp 3.14.5, tqdm 4.70.1, requests 2.34.2, fastapi 0.165.0,
 uvicorn 0.54.0, starlette 1.10.0, pydantic 2.14.4, uvloop 0.23.0, httptools
 0.9.0
 
-With a server that answers immediately, async (aiohttp) is 8.01 times as fast as
-blocking (requests); threads (requests): no difference shown from blocking
+With a server that answers immediately, async (aiohttp) is 6.29 times as fast as
+blocking (requests); threads (requests) is 0.84 times as fast as blocking
 (requests).
-With a server that takes 100 ms, async (aiohttp) is 31.5 times as fast as
-blocking (requests); threads (requests) is 31.3 times as fast as blocking
+With a server that takes 100 ms, async (aiohttp) is 31.4 times as fast as
+blocking (requests); threads (requests) is 31.5 times as fast as blocking
 (requests).
 In brackets is the library, which differs, too: see "Why" in README.md.
 """

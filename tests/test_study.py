@@ -348,8 +348,8 @@ def test_publish_copies_all_and_overwrites_none(project: Path) -> None:
     # The rounds are counted on.
     rounds = [{run.round for run in result.runs} for result in load_all(published)]
     assert rounds == [{1, 2, 3}, {4}, {5}]
-    assert ", 5 rounds</summary>" in (project / "RESULTS.md").read_text(encoding="utf-8")
-    assert ", 3 rounds</summary>" in study.text_of("table of headline", load_all(published))
+    assert ", rounds: 5</summary>" in (project / "RESULTS.md").read_text(encoding="utf-8")
+    assert ", rounds: 3</summary>" in study.text_of("table of headline", load_all(published))
     assert command("check").exit_code == 0
     assert command("publish").exit_code == 1  # nothing is new
 
