@@ -136,9 +136,9 @@ def cores(runs: Sequence[Run], theme: Theme) -> Figure:
     bars = []
     for name, case in (
         ("blocking", claims.BLOCKING_0),
-        ("threads", claims.THREADS_4),
-        ("threads, no GIL", claims.without_gil(claims.THREADS_4)),
-        ("2 processes", claims.BLOCKING_2),
+        ("4 threads", claims.THREADS_4),
+        ("4 threads, no GIL", claims.without_gil(claims.THREADS_4)),
+        ("2 processes, blocking", claims.BLOCKING_2),
     ):
         ratios = figures.ratios(runs, case.name, claims.BLOCKING_0.name, "requests_per_s")
         spread = figures.spread(ratios)

@@ -342,8 +342,8 @@ CLAIMS = [
     ),
     Claim(
         "server",
-        "The server's work: if it is the limit, an access log costs throughput. On two cores, a "
-        "second worker does not help.",
+        "The server's work: if it is the limit, an access log costs throughput. On two cores that "
+        "the client shares, a second worker does not help.",
         [(case, ASYNC_0) for case in (ASYNC_0, ACCESS_LOG, TWO_WORKERS)],
         [*SPEEDS, "client CPU", "server CPU", *COSTS],
     ),
@@ -352,7 +352,7 @@ CLAIMS = [
         "The client's work: if it is the limit, a second process helps. Without the GIL, threads "
         "and event loops in threads help, too.",
         CORES,
-        ["requests/s", "times as fast", "compared with", "client CPU", "server CPU", COSTS[0]],
+        [*SPEEDS, "compared with", "in flight", "client CPU", "server CPU", COSTS[0]],
     ),
     Claim(
         "timeline",
