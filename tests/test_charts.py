@@ -55,9 +55,9 @@ def test_cores_has_a_bar_for_each_ratio() -> None:
     expected = []
     for name, method, case in (
         ("blocking", "blocking", claims.BLOCKING_0),
-        ("threads", "threads", claims.THREADS_4),
-        ("threads, no GIL", "threads", claims.without_gil(claims.THREADS_4)),
-        ("2 processes", "blocking", claims.BLOCKING_2),
+        ("4 threads", "threads", claims.THREADS_4),
+        ("4 threads, no GIL", "threads", claims.without_gil(claims.THREADS_4)),
+        ("2 processes, blocking", "blocking", claims.BLOCKING_2),
     ):
         ratio = N[claims.BLOCKING_0.name] / N[case.name]
         expected.append((name, ratio, f"{ratio:.2f}", LIGHT.methods[method]))
