@@ -145,7 +145,7 @@ def cores(runs: Sequence[Run], theme: Theme) -> Figure:
         times = spread.median if spread else 0
         bars.append((name, times, f"{times:.2f}", theme.methods[case.method]))
     draw_bars(axes, bars)
-    axes.set_xlabel("times as fast as blocking, with requests, Python 3.14")
+    axes.set_xlabel("times as fast as blocking,\nwith requests, on Python 3.14")
     return figure
 
 
