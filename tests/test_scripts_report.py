@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 import test_async
-from helpers import REPORT, ROOT, each_client, edited, posix_only, run
+from helpers import ROOT, each_client, edited, posix_only, run
 from misbehaving import FAULTS, Fault, http, item, serve
 
 
@@ -142,15 +142,6 @@ def common_of(client: str) -> list[str]:
 @pytest.mark.parametrize("client", ["async", "thread"])
 def test_scripts_differ_below_the_line_in_what_it_names(client: str) -> None:
     assert common_of(client) == common_of("blocking")
-
-
-def test_docstring_has_a_report_of_the_real_form(script: ModuleType) -> None:
-    sample = re.search(rf"\n\$ python {script.__name__}\.py\n((.+\n)+)", script.__doc__ or "")
-    assert sample
-    report = REPORT.fullmatch(sample[1])
-    assert report and report["throughput"]
-    assert (report["name"], report["ok"], report["total"]) == (script.NAME, "24,999", "24,999")
-    assert all(len(line) <= 80 for line in sample[1].splitlines())
 
 
 @each_client
