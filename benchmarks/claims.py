@@ -281,9 +281,9 @@ SPEEDS = ["requests/s", "times as fast"]
 CLAIMS = [
     Claim(
         "headline",
-        "Waiting: if the server takes 100 ms, async and threads are equally fast; with 32 requests "
-        "in flight, they are about 32 times as fast as blocking. The client's work: if it answers "
-        "immediately, method and library both count, and threads with requests gain nothing.",
+        "Waiting: if the server takes 100 ms, with 32 requests in flight, async and threads are "
+        "equally fast, about 32 times as fast as blocking. Work: if it answers immediately, method "
+        "and library both count, and threads with requests gain nothing.",
         HEADLINE,
         ["requests", *SPEEDS, "client CPU", "server CPU"],
     ),
