@@ -75,6 +75,12 @@ def test_tables() -> None:
     ]
 
 
+def test_disturbances_are_those_that_can_have_mattered() -> None:
+    little, much = [made_up_run("a", 1, 1.0, others_s=each, idle_s=0.0) for each in (0.1, 0.9)]
+    assert report.disturbances([little]) == []
+    assert "busy in 1 of 2 runs:" in report.disturbances([little, much])[0]
+
+
 def test_fill() -> None:
     texts = {"x": "X\\1", "y y": "Y", "z(1, 2)": "Z"}
     text = "a\n<!-- x -->\n\nold\n\n<!-- end -->\nb\n<!-- y y -->\n<!-- end -->\nIt is "
