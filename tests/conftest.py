@@ -17,8 +17,7 @@ from helpers import CLIENTS, Server, uvicorn
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-# What a shell starts with & ignores Ctrl-C, and so does all that it starts. The scripts don't
-# mind, but compare.py and study.py go on ignoring it, and tests of theirs press it.
+# As a shell's & starts it, Ctrl-C would stay ignored in compare.py, and tests of it press Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MARK = "CONCURRENCY_TESTS"  # in the environment of each process that the tests start

@@ -345,7 +345,6 @@ def test_publish_copies_all_and_overwrites_none(project: Path) -> None:
     assert re.findall(r"Published: (\S+)\. ", command("publish").stdout) == names
     assert old.read_bytes() == before
     assert all((published / name).read_bytes() == (here / name).read_bytes() for name in names)
-    # The rounds are counted on.
     rounds = [{run.round for run in result.runs} for result in load_all(published)]
     assert rounds == [{1, 2, 3}, {4}, {5}]
     assert ", rounds: 5</summary>" in (project / "RESULTS.md").read_text(encoding="utf-8")
