@@ -38,6 +38,9 @@ CONCURRENCY = 32  # requests in flight at once, in all processes together
 TIMEOUT = 10  # seconds
 urls = range(1, 25000)  # item ids: a range, list or tuple of whole numbers
 
+# By their connections, which stay open, because a process ends when its own one closes.
+started: dict[Any, Any] = {}
+
 PAUSE = 0.1  # seconds between two messages of a process: one for each answer would cost too much
 
 
@@ -125,24 +128,23 @@ def receive(connection: Connection, process: Any) -> Any:
 def fetch_all(tally: Tally) -> None:
     """Request all items, with PROCESSES processes that each have a part of them."""
     context = multiprocessing.get_context("spawn")
-    processes: dict[Any, Any] = {}
     # They inherit that Ctrl-C is ignored: it is for the parent alone, which ends them.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for i in range(PROCESSES):
         connection, end_of_child = context.Pipe()
         arguments = (end_of_child, SCRIPT, settings_of_each(), urls[i::PROCESSES])
-        processes[connection] = context.Process(target=fetch_part, args=arguments, daemon=True)
-        processes[connection].start()
+        started[connection] = context.Process(target=fetch_part, args=arguments, daemon=True)
+        started[connection].start()
         end_of_child.close()
     signal.signal(signal.SIGINT, handler)
 
-    running = {each for each, process in processes.items() if receive(each, process) == "ready"}
+    running = {each for each, process in started.items() if receive(each, process) == "ready"}
     tally.start, tally.cpu_start = time.perf_counter(), time.process_time()
     for connection in running:
         connection.send("go")
     while running:
         for ready in wait(running, timeout=0.1):  # on Windows, Ctrl-C works between two waits
-            message = receive(cast("Connection", ready), processes[ready])
+            message = receive(cast("Connection", ready), started[ready])
             if message == "done":
                 running.remove(ready)
                 continue
