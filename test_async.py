@@ -118,8 +118,9 @@ class Tally:
         self.latencies: list[float] = []  # of the ok answers, in seconds
         self.failures: Counter[str] = Counter()
         tqdm.set_lock(threading.RLock())  # its own lock is for processes too, and os._exit leaks it
-        # No bar where stderr is no terminal (None), nor before there is something to show (delay).
-        self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=None)
+        # No bar where stderr is no terminal (None) or closed, nor before there is something to show.
+        disable = None if sys.stderr else True
+        self.bar = tqdm(total=len(urls), unit="req", delay=0.1, disable=disable)
         self.start = time.perf_counter()
         self.cpu_start = time.process_time()
 
@@ -132,7 +133,7 @@ class Tally:
             self.bar.set_postfix(failed=self.failures.total(), refresh=False)
         try:
             self.bar.update()
-        except Exception:  # stderr is closed, for example: go on without a bar
+        except (OSError, ValueError):  # the terminal is gone: go on without a bar
             self.bar.disable = True
 
     def report(self) -> None:
@@ -161,7 +162,7 @@ def stop_with(report: Callable[[], None]) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         try:
             report()
-        except Exception as error:  # stdout takes nothing, for example
+        except OSError as error:  # stdout takes nothing
             print(error, file=sys.stderr)
         os._exit(130)
 
