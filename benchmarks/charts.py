@@ -27,7 +27,6 @@ class Theme:
     other: str  # for what is none of the three scripts
 
 
-METHODS = ("async", "threads", "blocking")  # their order in all pictures
 LIGHT = Theme(
     background="#ffffff",
     text="#1f2328",
